@@ -1,0 +1,135 @@
+"""Write-once on POSIX file systems: set it, then try to break it and report what held.
+
+Permission bits do not stop root; the immutable flag of ext4, XFS and Btrfs does, and only root can set it. Only a refused
+attempt counts, so what is reported is what was in force for the user who ran it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from coldchain.errors import ProtectionError
+from coldchain.location import Protection
+from coldchain.manifest import MANIFEST
+from coldchain.store import Probe
+
+GET_FLAGS, SET_FLAGS, IMMUTABLE = 0x80086601, 0x40086602, 0x10  # linux/fs.h: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IMMUTABLE_FL
+_PROBE_NAME = ".coldchain-probe"
+
+
+def protect(folder: Path, wanted: Protection) -> Probe:
+    """Protect a folder and everything in it, then probe.
+
+    Raises:
+        ProtectionError: a method was asked for by name and is not in force afterwards. `strongest` takes what the
+            system gives and reports it.
+    """
+    if wanted is Protection.NONE:
+        return Probe("none", ())
+    if wanted is not Protection.STRONGEST:
+        return _demand(folder, wanted, _apply(folder, wanted))
+    _apply(folder, Protection.PERMISSIONS)
+    found = probe(folder, Protection.PERMISSIONS)
+    return found if found.in_force else _or_immutable(folder, found)
+
+
+def probe(folder: Path, method: Protection) -> Probe:
+    """Try to add, change, truncate, rename and delete; what succeeds is undone and reported as a hole."""
+    victim = folder / MANIFEST
+    attempts: dict[str, Callable[[], None]] = {
+        "add a file": lambda: _attempt_add(folder),
+        "write or truncate a file": lambda: os.close(os.open(victim, os.O_WRONLY | os.O_APPEND)),
+        "rename or delete a file": lambda: _attempt_rename(victim),
+    }
+    return Probe(str(method), tuple(name for name, attempt in attempts.items() if _succeeds(attempt)))
+
+
+def set_immutable(path: Path, *, on: bool) -> None:
+    """Set or clear the immutable flag of one file or folder. Raises OSError where the system does not allow it."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        flags = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, b"\0" * 8))[0]
+        changed = flags | IMMUTABLE if on else flags & ~IMMUTABLE
+        if changed != flags:
+            fcntl.ioctl(handle, SET_FLAGS, struct.pack("l", changed))
+    finally:
+        os.close(handle)
+
+
+def release(folder: Path) -> None:
+    """Lift every protection from a folder, so that its owner can throw away a demo or a test; no flow calls this."""
+    for path in reversed(list(_bottom_up(folder))):
+        try:
+            set_immutable(path, on=False)
+        except OSError:
+            continue  # a file system without the flag has nothing to lift
+    for path in reversed(list(_bottom_up(folder))):
+        path.chmod(path.stat().st_mode | 0o700)
+
+
+def _or_immutable(folder: Path, weaker: Probe) -> Probe:
+    try:
+        return _apply(folder, Protection.IMMUTABLE)
+    except ProtectionError:
+        return weaker
+
+
+def _demand(folder: Path, wanted: Protection, found: Probe) -> Probe:
+    if found.holes:
+        raise ProtectionError(
+            "write-protection is not in force",
+            on=str(folder),
+            expected=f"{wanted} to refuse every attempt",
+            got="it was possible to " + ", ".join(found.holes),
+            done="the data is verified and stays",
+            hint="run the service as an ordinary user, or set `protection: immutable` or `strongest`",
+        )
+    return found
+
+
+def _apply(folder: Path, method: Protection) -> Probe:
+    for path in _bottom_up(folder):
+        if method is Protection.PERMISSIONS:
+            path.chmod(path.stat().st_mode & ~0o222)
+        else:
+            _make_immutable(path)
+    return probe(folder, method)
+
+
+def _make_immutable(path: Path) -> None:
+    try:
+        set_immutable(path, on=True)
+    except OSError as error:
+        raise ProtectionError("the immutable flag cannot be set", on=str(path), got=error.strerror, hint="needs root and ext4, XFS or Btrfs") from error
+
+
+def _bottom_up(folder: Path) -> Iterator[Path]:
+    """Yield every file, then its folder."""
+    for parent, _, names in os.walk(folder, topdown=False):
+        yield from (Path(parent) / name for name in names if not (Path(parent) / name).is_symlink())
+        yield Path(parent)
+
+
+def _succeeds(attempt: Callable[[], None]) -> bool:
+    try:
+        attempt()
+    except OSError:
+        return False
+    return True
+
+
+def _attempt_add(folder: Path) -> None:
+    path = folder / _PROBE_NAME
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    path.unlink()
+
+
+def _attempt_rename(victim: Path) -> None:
+    """Renaming asks the same right of the folder as deleting, and can be undone."""
+    aside = victim.with_name(_PROBE_NAME)
+    victim.rename(aside)
+    aside.rename(victim)

@@ -1,0 +1,72 @@
+"""What there is, where it stands, and what protects it: the catalogue as people read it. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coldchain import retention
+from coldchain.copies import Artifact, Copy, CopyState
+from coldchain.retention import Ledger
+
+if TYPE_CHECKING:
+    from coldchain.policy import Policy
+
+
+@dataclass(frozen=True)
+class Row:
+    """One artifact: its copies by location, what counts, and when a copy falls due next."""
+
+    dataset: str
+    level: str
+    digest: str
+    files: int
+    bytes: int
+    copies: Mapping[str, str]
+    counted: str
+    stands: bool
+    wanted: str
+    reasons: tuple[str, ...]
+    falls_due: dt.datetime | None
+
+
+def rows(ledger: Ledger, policy: Policy, now: dt.datetime, dataset: str | None = None) -> list[Row]:
+    """One row an artifact, in the order they were made."""
+    return [_row(artifact, ledger, policy, now) for artifact in ledger.artifacts.values() if dataset in {None, artifact.dataset}]
+
+
+def _row(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> Row:
+    copies = [copy for copy in ledger.copies if copy.artifact == artifact.id]
+    found = retention.standing(artifact, ledger, policy, now)
+    rule = policy.rule(artifact.level, ledger.project(artifact))
+    due = [retention.due(copy, policy) for copy in copies if ledger.locations[copy.location].transient and copy.state is CopyState.VERIFIED]
+    wanted = rule.wanted
+    return Row(
+        dataset=artifact.dataset,
+        level=artifact.level,
+        digest=artifact.digest[:12],
+        files=artifact.files,
+        bytes=artifact.bytes,
+        copies={copy.location: describe(copy) for copy in copies},
+        counted=counted(ledger, found.copies),
+        stands=found.stands,
+        wanted=f"{wanted.copies}-{wanted.media}-{wanted.off_site}" + (" or made again" if rule.remake else ""),
+        reasons=found.reasons,
+        falls_due=min(due, default=None),
+    )
+
+
+def describe(copy: Copy) -> str:
+    """A copy's state in a few words, with the day its bytes were last read back."""
+    if copy.state is CopyState.VERIFIED and copy.verified_at is not None:
+        return f"verified {copy.verified_at:%Y-%m-%d %H:%M}"
+    return str(copy.state)
+
+
+def counted(ledger: Ledger, copies: tuple[int, ...]) -> str:
+    """Copies that count, in the words of 3-2-1: ``3 copies, 2 media, 1 off site``."""
+    places = [ledger.locations[copy.location] for copy in ledger.copies if copy.id in copies]
+    media, away = len({place.medium for place in places}), sum(place.site != ledger.home for place in places)
+    return f"{len(places)} cop{'y' if len(places) == 1 else 'ies'}, {media} medi{'um' if media == 1 else 'a'}, {away} off site"

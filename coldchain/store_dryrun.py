@@ -1,0 +1,77 @@
+"""The dry-run store: reads are real, effects are only written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from coldchain import files
+from coldchain.manifest import Manifest
+from coldchain.store import Capacity, Probe, Store
+
+
+class DryRunStore:
+    """Stands in front of a store; `would` lists what would have been done, in order."""
+
+    def __init__(self, store: Store) -> None:
+        """Read through `store`; change nothing."""
+        self.store, self.location = store, store.location
+        self.would: list[str] = []
+
+    def identity(self) -> str:
+        """Identity of the store behind."""
+        return self.store.identity()
+
+    def register(self) -> str:
+        """Write down a registration, and return the identity that already stands there."""
+        self.would.append(f"register {self.location.name}")
+        return self.store.identity()
+
+    def capacity(self) -> Capacity:
+        """Space of the store behind."""
+        return self.store.capacity()
+
+    def exists(self, path: str) -> bool:
+        """Whether a folder stands in the store behind."""
+        return self.store.exists(path)
+
+    def names(self, path: str) -> list[str]:
+        """Names in the store behind."""
+        return self.store.names(path)
+
+    def local(self, path: str) -> Path:
+        """Local path in the store behind."""
+        return self.store.local(path)
+
+    def put(self, source: Path, path: str, names: list[str], progress: files.Progress = files.no_progress) -> Manifest:
+        """Hash the source as a copy would, and write down the copy."""
+        self.would.append(f"put {len(names)} files to {path}")
+        return files.hash_tree(source, names, progress)
+
+    def read_back(self, path: str, progress: files.Progress = files.no_progress) -> Manifest:
+        """Read back from the store behind."""
+        return self.store.read_back(path, progress)
+
+    def manifest(self, path: str) -> bytes:
+        """Manifest in the store behind."""
+        return self.store.manifest(path)
+
+    def write_manifest(self, path: str, manifest: Manifest) -> None:
+        """Write down a manifest that would be written."""
+        self.would.append(f"write the manifest {manifest.digest[:12]} of {path}")
+
+    def annotate(self, path: str, name: str, content: bytes) -> None:
+        """Write down a note that would be written."""
+        self.would.append(f"write {len(content)} bytes to {path}.{name}")
+
+    def move(self, path: str, to: str) -> None:
+        """Write down a renaming."""
+        self.would.append(f"move {path} to {to}")
+
+    def protect(self, path: str) -> Probe:
+        """Write down a protection; nothing is in force."""
+        self.would.append(f"protect {path}")
+        return Probe("none", ())
+
+    def delete(self, path: str) -> None:
+        """Write down a removal."""
+        self.would.append(f"delete {path}")

@@ -1,0 +1,126 @@
+"""The POSIX store: any mounted file system. It needs nothing, and is the reference for every other engine."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coldchain import files
+from coldchain.errors import IntegrityError, LocationUnreachable, RemovalRefused, UnsafePathError
+from coldchain.manifest import MANIFEST, Manifest, safe_name
+from coldchain.protection import protect
+from coldchain.store import Capacity, Probe
+
+if TYPE_CHECKING:
+    from coldchain.location import Location
+
+MARKER = ".coldchain/location.json"
+
+
+class PosixStore:
+    """A location that is a folder of a mounted file system."""
+
+    def __init__(self, location: Location, root: Path) -> None:
+        """Use an absolute root folder; nothing is touched until a method is called."""
+        self.location, self.root = location, root
+
+    def identity(self) -> str:
+        """Read the marker at the root, so that an unmounted or exchanged disk is noticed."""
+        try:
+            return str(json.loads((self.root / MARKER).read_text())["identity"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LocationUnreachable(
+                "a location does not show its identity",
+                on=f"{self.location.name} ({self.root})",
+                expected=f"a readable {MARKER}",
+                got=f"{type(error).__name__}: {error}",
+                hint="mount it; a new location is registered by `coldchain doctor --register`",
+            ) from error
+
+    def register(self) -> str:
+        """Write an identity at the root if there is none."""
+        marker = self.root / MARKER
+        if not marker.exists():
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            files.write_durably(marker, json.dumps({"identity": uuid.uuid4().hex, "name": self.location.name}).encode() + b"\n")
+        return self.identity()
+
+    def capacity(self) -> Capacity:
+        """Space of the file system that the root stands on, in bytes."""
+        usage = shutil.disk_usage(self.root)
+        return Capacity(usage.total, usage.free)
+
+    def exists(self, path: str) -> bool:
+        """Whether a folder stands there."""
+        return self.local(path).is_dir()
+
+    def names(self, path: str) -> list[str]:
+        """Relative names of the files of a folder, without its manifest."""
+        return files.names_below(self.local(path))
+
+    def local(self, path: str) -> Path:
+        """Local path of a folder below the root, none of whose parts is a link.
+
+        Raises:
+            UnsafePathError: the path leaves the root, or passes a symbolic link.
+        """
+        step = self.root
+        for part in safe_name(path).split("/"):
+            step = step / part
+            if step.is_symlink():
+                raise UnsafePathError("a path passes a symbolic link", on=repr(str(step)), hint="replace the link by a folder")
+        return step
+
+    def put(self, source: Path, path: str, names: list[str], progress: files.Progress = files.no_progress) -> Manifest:
+        """Copy files in, durably; files that a cut-off run left whole are not written again."""
+        return files.copy_tree(source, self.local(path), names, progress)
+
+    def read_back(self, path: str, progress: files.Progress = files.no_progress) -> Manifest:
+        """Hash every file that stands in a folder, past the page cache."""
+        return files.hash_tree(self.local(path), self.names(path), progress)
+
+    def manifest(self, path: str) -> bytes:
+        """Text of the manifest that stands in a folder."""
+        try:
+            return (self.local(path) / MANIFEST).read_bytes()
+        except OSError as error:
+            raise IntegrityError("a copy has no manifest", on=f"{self.location.name}:{path}", expected=MANIFEST, got=error.strerror) from error
+
+    def write_manifest(self, path: str, manifest: Manifest) -> None:
+        """Write the manifest beside the files, durably."""
+        files.write_durably(self.local(path) / MANIFEST, manifest.text)
+
+    def annotate(self, path: str, name: str, content: bytes) -> None:
+        """Write a small file beside a folder, as ``<folder>.<name>``."""
+        folder = self.local(path)
+        files.write_durably(folder.with_name(f"{folder.name}.{name}"), content)
+
+    def move(self, path: str, to: str) -> None:
+        """Rename a folder; never over another."""
+        source, target = self.local(path), self.local(to)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            raise IntegrityError("a folder is already there", on=f"{self.location.name}:{to}", done=f"the new bytes stay in {path}")
+        source.rename(target)
+        files.sync_folder(target.parent)
+        files.sync_folder(source.parent)
+
+    def protect(self, path: str) -> Probe:
+        """Make a folder write-once as the location says, and try to break it."""
+        return protect(self.local(path), self.location.protection)
+
+    def delete(self, path: str) -> None:
+        """Remove a folder for good; one that is gone already is no error."""
+        try:
+            shutil.rmtree(self.local(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise RemovalRefused("the location refuses a removal", on=f"{self.location.name}:{path}", got=os.strerror(error.errno)) from error
+            raise

@@ -1,0 +1,223 @@
+"""Suites of rules as data, and the questions that a suite asks of one table.
+
+A suite is a versioned JSON file in `coldchain/suites/`. Its rules use the vocabulary of Great Expectations (`expect_...`), but
+nothing here needs that library: this module says what is to be checked, `tasks.gate` does the checking, `coldchain.gate` judges.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from importlib.resources import files
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from coldchain.errors import ConfigurationError
+from coldchain.imaging.tables import channel_suffixes
+
+PRESENCE = "expect_column_to_exist"
+"""The expectation that reports a missing column; every other rule is left out for columns that are not there."""
+
+FIELD_COLUMNS = ("Metadata_Well", "Metadata_Site", "segmented", "measured")
+"""Columns of the derived table `fields`: nuclei in the mask and rows in the table, for each field."""
+
+
+class Severity(StrEnum):
+    """What a broken rule means: `critical` closes the gate, `warning` is reported."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
+class Rule(BaseModel):
+    """One rule of a suite: an expectation, the columns it is asked of, and what it says in plain words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    says: str = Field(min_length=1, description="the rule in a scientist's words")
+    expectation: str = Field(pattern=r"^expect_[a-z_]+$")
+    severity: Severity
+    table: Literal["rows", "fields"] = Field("rows", description="`fields`: nuclei per field, segmented and measured")
+    columns: tuple[str, ...] = Field((), description="`{channel}` stands for every channel, a final `*` for every such column")
+    arguments: dict[str, JsonValue] = Field(default_factory=dict, description="`$wells`, `$well_count`, `$objects` come from the context")
+
+
+class Suite(BaseModel):
+    """A named, versioned list of rules for one kind of table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    version: int = Field(ge=1)
+    description: str
+    key: tuple[str, ...] = Field(min_length=1, max_length=6, description="columns that say where a row comes from")
+    rules: tuple[Rule, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_each_rule_once(self) -> Self:
+        twice = [name for name, count in Counter(rule.name for rule in self.rules).items() if count > 1]
+        if twice:
+            raise ValueError(f"rules named twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_for_every_column_it_uses(self) -> Self:
+        asked = {column for rule in self.rules if rule.expectation == PRESENCE for column in rule.columns}
+        used = {column for rule in self.rules if rule.table == "rows" for column in _named(rule)} | set(self.key)
+        if used - asked:
+            raise ValueError(f"columns used but not asked for by {PRESENCE}: {', '.join(sorted(used - asked))}")
+        return self
+
+
+class FieldCount(BaseModel):
+    """How many nuclei the masks of one field hold."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    well: str
+    field: int = Field(ge=0)
+    objects: int = Field(ge=0)
+
+
+class GateContext(BaseModel):
+    """What the table is held against: the plate's layout, its channels, and the nuclei counted in its masks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wells: tuple[str, ...] = Field(min_length=1, description="wells of the plate layout, A01")
+    channels: tuple[str, ...] = Field((), description="channel names of the plate")
+    fields: tuple[FieldCount, ...] | None = Field(None, description="nuclei per field, as segmentation counted them")
+
+    @model_validator(mode="after")
+    def _counts_each_field_once(self) -> Self:
+        twice = [where for where, count in Counter((f.well, f.field) for f in self.fields or ()).items() if count > 1]
+        if twice:
+            raise ValueError(f"fields counted twice: {twice[:5]}")
+        return self
+
+
+class Check(BaseModel):
+    """One rule asked of one column (or of the whole table), with its arguments filled in."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rule: Rule
+    column: str | None
+    arguments: dict[str, Any]
+
+    def needs(self) -> set[str]:
+        """Return the columns without which the question cannot be asked."""
+        return _columns_among(self.arguments) | ({self.column} if self.column else set())
+
+
+def suite_names() -> list[str]:
+    """Return the names of the suites there are."""
+    there = [entry.name for entry in files("coldchain").joinpath("suites").iterdir()]
+    return sorted(name.removesuffix(".json") for name in there if name.endswith(".json"))
+
+
+def load_suite(name: str) -> Suite:
+    """Return the suite of that name; raises ConfigurationError naming the suites there are, or the field that is wrong."""
+    if name not in suite_names():
+        raise ConfigurationError("no such suite", on=name, expected=", ".join(suite_names()))
+    return read_suite(files("coldchain").joinpath("suites", f"{name}.json").read_text("utf-8"), name)
+
+
+def read_suite(text: str, origin: str) -> Suite:
+    """Return the suite in a JSON text; raises ConfigurationError with the place in it that is wrong."""
+    try:
+        return Suite.model_validate(json.loads(text))
+    except json.JSONDecodeError as exc:
+        raise ConfigurationError("a suite is not JSON", on=f"{origin}, line {exc.lineno}", got=exc.msg) from exc
+    except ValidationError as exc:
+        raise ConfigurationError("a suite is not valid", on=origin, got=_first_error(exc)) from exc
+
+
+def read_context(context: Mapping[str, object]) -> GateContext:
+    """Return the checked context: `wells`, `channels`, `fields` (each `well`, `field`, `objects`); else ConfigurationError."""
+    try:
+        return GateContext.model_validate(context)
+    except ValidationError as exc:
+        raise ConfigurationError("the gate's context is not valid", on="context", got=_first_error(exc)) from exc
+
+
+def plan_checks(suite: Suite, context: GateContext, columns: Sequence[str]) -> list[Check]:
+    """Return every question that the suite asks of a table with these columns.
+
+    A missing column is asked for by name (and found missing); other questions that would need it are left out. Raises
+    ConfigurationError where the suite needs something that the context does not say.
+    """
+    asked = [check for rule in suite.rules for check in _expand(rule, context, columns)]
+    return [check for check in asked if check.rule.expectation == PRESENCE or _can_be_asked(check, columns)]
+
+
+def needs_fields(suite: Suite, columns: Iterable[str]) -> bool:
+    """Tell whether the suite asks about nuclei per field, and the table says which field a row comes from."""
+    return any(rule.table == "fields" for rule in suite.rules) and {"Metadata_Well", "Metadata_Site"} <= set(columns)
+
+
+def compare_fields(context: GateContext, measured: Mapping[tuple[str, str], int]) -> list[dict[str, str | int]]:
+    """Return nuclei per field, in the masks (`segmented`) and in the table (`measured`, by well and site), for every field of either."""
+    segmented = {(field.well, str(field.field)): field.objects for field in _fields(context)}
+    return [
+        dict(zip(FIELD_COLUMNS, (*where, segmented.get(where, 0), measured.get(where, 0)), strict=True))
+        for where in sorted(segmented.keys() | measured.keys())
+    ]
+
+
+def _columns_among(arguments: Mapping[str, Any]) -> set[str]:
+    listed = arguments.get("column_list") or []
+    return {*listed, *(arguments[name] for name in ("column_A", "column_B") if name in arguments)}
+
+
+def _named(rule: Rule) -> set[str]:
+    return {column for column in rule.columns if not column.endswith("*")} | _columns_among(rule.arguments)
+
+
+def _expand(rule: Rule, context: GateContext, columns: Sequence[str]) -> list[Check]:
+    arguments = {name: _resolve(value, context) for name, value in rule.arguments.items()}
+    if not rule.columns:
+        return [Check(rule=rule, column=None, arguments=arguments)]
+    meant = [name for column in rule.columns for name in _meant(column, context, columns)]
+    return [Check(rule=rule, column=name, arguments=arguments) for name in dict.fromkeys(meant)]
+
+
+def _meant(column: str, context: GateContext, columns: Sequence[str]) -> list[str]:
+    if column.endswith("*"):
+        return [name for name in columns if name.startswith(column[:-1])]
+    if "{channel}" in column:
+        return [column.replace("{channel}", suffix) for suffix in channel_suffixes(context.channels)]
+    return [column]
+
+
+def _resolve(value: JsonValue, context: GateContext) -> Any:  # noqa: ANN401 - any JSON value an expectation takes
+    if not (isinstance(value, str) and value.startswith("$")):
+        return value
+    match value:
+        case "$wells":
+            return list(context.wells)
+        case "$well_count":
+            return len(context.wells)
+        case "$objects":
+            return sum(field.objects for field in _fields(context))
+    raise ConfigurationError("a suite asks for an unknown value", got=value, expected="$wells, $well_count or $objects")
+
+
+def _fields(context: GateContext) -> tuple[FieldCount, ...]:
+    if context.fields is None:
+        raise ConfigurationError("the suite needs something that its context does not say", on="context", expected="fields", got="nothing")
+    return context.fields
+
+
+def _can_be_asked(check: Check, columns: Sequence[str]) -> bool:
+    there = set(FIELD_COLUMNS) if check.rule.table == "fields" else set(columns)
+    return check.needs() <= there
+
+
+def _first_error(exc: ValidationError) -> str:
+    first = exc.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'whole'}: {first['msg']}"

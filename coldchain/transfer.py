@@ -1,0 +1,188 @@
+"""The one place through which every byte goes from one location to another.
+
+The order is derived from the invariants: may it go there → write bytes → read back → catalogue row (`copying`) → manifest
+→ final name → protection → `verified`. A run that was cut off anywhere is finished by the next one: whole files in staging
+are kept, and a folder that has its final name is read back before it counts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from coldchain import files
+from coldchain.copies import Artifact, Copy, CopyState
+from coldchain.errors import EgressRefused, IntegrityError, NotInCatalogue
+from coldchain.holds import Use
+from coldchain.manifest import Manifest
+from coldchain.origins import may_go
+from coldchain.store import Mismatch, Store, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from coldchain.workspace import Workspace
+
+CLUSTER_MARGIN = dt.timedelta(days=2)
+
+
+def deliver(ws: Workspace, artifact: Artifact, to: str, progress: files.Progress = files.no_progress) -> Copy:
+    """Make a verified copy of an artifact at a location; does nothing where one stands.
+
+    Raises:
+        EgressRefused: the project's data may not go there; nothing was moved.
+        IntegrityError: no copy of the artifact has its bytes any more, or something else stands in its place.
+        LocationUnreachable, OutOfSpace, LeaseTaken: try again later.
+    """
+    permit(ws, artifact.dataset, to)
+    store = ws.store(to)
+    with ws.catalogue.lease([artifact.id], Use.READ, ws.now()), ws.catalogue.lease([f"{artifact.id} at {to}"], Use.ALONE, ws.now()):
+        copy = ws.catalogue.start_copy(artifact.id, to, artifact.folder, ws.now())
+        if copy.state is CopyState.VERIFIED:
+            return copy
+        _refuse_doubtful(artifact, copy)
+        _take_from_trash(ws, store, copy)
+        if not store.exists(copy.path):
+            staged = staging(artifact.digest)
+            manifest = _fetch(ws, artifact, copy, staged, progress)
+            _finish(store, staged, copy.path, manifest)
+        return verify_in_place(ws, artifact, copy, progress)
+
+
+def permit(ws: Workspace, dataset: str, to: str) -> None:
+    """Raise EgressRefused where a project's data may not go to a location."""
+    project = ws.catalogue.project(dataset.split("/", 1)[0])
+    verdict = may_go(project, ws.site.location(to), ws.now().date())
+    if not verdict.allowed:
+        raise EgressRefused("these data may not go there", on=f"{dataset} to {to}", got=verdict.reason, done="nothing was moved", hint="see the project's agreement")
+
+
+def staging(name: str) -> str:
+    """Folder at a location where something is put together before it has its name."""
+    return f".coldchain/staging/{name[:32]}"
+
+
+def trash(copy: Copy) -> str:
+    """Folder at a location where a removed copy waits out its grace."""
+    return f".coldchain/trash/{copy.id}"
+
+
+def land(store: Store, source: Path, staged: str, names: Sequence[str], progress: files.Progress) -> Manifest:
+    """Put files into staging and read them back; returns the manifest of what both the source and the store hold.
+
+    Raises:
+        IntegrityError: the store does not hold what was read from the source. Staging is emptied.
+    """
+    _drop_strangers(store, staged, names)
+    manifest = store.put(source, staged, list(names), progress)
+    if wrong := compare(manifest, store.read_back(staged, progress)):
+        store.delete(staged)
+        raise IntegrityError("what was written is not what is read back", on=f"{store.location.name}:{staged}", got=_listed(wrong), done="staging was emptied")
+    return manifest
+
+
+def settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, manifest: Manifest) -> Copy:
+    """Give recorded bytes that stand verified in staging their final name."""
+    store = ws.store(copy.location)
+    _take_from_trash(ws, store, copy)
+    if not store.exists(copy.path):
+        _finish(store, staged, copy.path, manifest)
+    store.delete(staged)
+    return verify_in_place(ws, artifact, copy, files.no_progress)
+
+
+def verify_in_place(ws: Workspace, artifact: Artifact, copy: Copy, progress: files.Progress) -> Copy:
+    """Read a copy back under its final name, protect it, and let it count."""
+    store = ws.store(copy.location)
+    if wrong := mismatches(store, artifact, copy, progress):
+        raise IntegrityError(
+            "something else stands in an artifact's place", on=f"{copy.location}:{copy.path}", expected=artifact.label, got=_listed(wrong), done="nothing was changed"
+        )
+    probe = store.protect(copy.path)
+    force = probe.method if probe.in_force else "none"
+    now = ws.now()
+    return ws.catalogue.change_copy(copy.id, state=CopyState.VERIFIED, verified_at=now, due_at=due_at(ws, copy.location, now), protection=force, detail="")
+
+
+def mismatches(store: Store, artifact: Artifact, copy: Copy, progress: files.Progress) -> list[Mismatch]:
+    """Read a copy back and list what is not as its manifest says; a manifest that is not the artifact's is a mismatch too."""
+    manifest = Manifest.parse(store.manifest(copy.path), f"{copy.location}:{copy.path}")
+    if manifest.digest != artifact.digest:
+        return [Mismatch("MANIFEST.sha256", artifact.digest, manifest.digest)]
+    missing = [Mismatch(name, manifest.entries[name], None) for name in sorted(manifest.entries.keys() - set(store.names(copy.path)))]
+    return missing or compare(manifest, store.read_back(copy.path, progress))
+
+
+def due_at(ws: Workspace, location: str, now: dt.datetime) -> dt.datetime | None:
+    """When a copy that arrives now falls due: on scratch by the policy, and in time before the cluster's own purge."""
+    place = ws.site.location(location)
+    if place.purge_age_days is None:
+        return None
+    ours, theirs = dt.timedelta(days=ws.policy.purge.after_days), dt.timedelta(days=place.purge_age_days) - CLUSTER_MARGIN
+    return now + min(ours, max(theirs, dt.timedelta(0)))
+
+
+def readable(ws: Workspace, artifact: Artifact, prefer: str | None = None) -> list[Copy]:
+    """Verified copies at reachable locations, the preferred location first."""
+    reachable = ws.reachable()
+    found = [copy for copy in ws.catalogue.copies(artifact=artifact.id, states=[CopyState.VERIFIED]) if copy.location in reachable]
+    return sorted(found, key=lambda copy: (copy.location != prefer, copy.id))
+
+
+def mark_suspect(ws: Workspace, copy: Copy, wrong: Sequence[Mismatch]) -> Copy:
+    """Write down that a copy's bytes are not what they were; the bytes stay where they are."""
+    gone = all(mismatch.got is None for mismatch in wrong) and not ws.stores[copy.location].exists(copy.path)
+    return ws.catalogue.change_copy(copy.id, state=CopyState.LOST if gone else CopyState.SUSPECT, detail=_listed(wrong))
+
+
+def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress: files.Progress) -> Manifest:
+    """Fill staging from the first copy that still has the artifact's bytes; one that has not becomes suspect."""
+    tried = []
+    for source in readable(ws, artifact):
+        store = ws.store(source.location)
+        expected = Manifest.parse(store.manifest(source.path), f"{source.location}:{source.path}")
+        manifest = land(ws.store(copy.location), store.local(source.path), staged, list(expected.entries), progress)
+        if manifest.digest == artifact.digest:
+            return manifest
+        ws.store(copy.location).delete(staged)
+        wrong = compare(expected, manifest) or [Mismatch("MANIFEST.sha256", artifact.digest, expected.digest)]
+        mark_suspect(ws, source, wrong)
+        tried.append(f"{source.location}: {_listed(wrong)}")
+    if tried:
+        raise IntegrityError("no copy has the artifact's bytes any more", on=artifact.label, got="; ".join(tried), done="these copies are suspect now")
+    raise NotInCatalogue("no verified copy can be read", on=artifact.label, hint="is its location mounted? `coldchain status` shows where it stands")
+
+
+def _finish(store: Store, staged: str, path: str, manifest: Manifest) -> None:
+    store.write_manifest(staged, manifest)
+    store.move(staged, path)
+
+
+def _drop_strangers(store: Store, staged: str, names: Sequence[str]) -> None:
+    """Empty staging where an earlier run of something else left files that do not belong."""
+    if not store.exists(staged):
+        return
+    partial = {name.rpartition("/")[0] + "/" + files.partial_name(name.rpartition("/")[2]) for name in names}
+    welcome = set(names) | {name.removeprefix("/") for name in partial}
+    if set(store.names(staged)) - welcome:
+        store.delete(staged)
+
+
+def _refuse_doubtful(artifact: Artifact, copy: Copy) -> None:
+    if copy.state in {CopyState.SUSPECT, CopyState.LOST}:
+        raise IntegrityError(
+            f"a {copy.state} copy stands in the place of a new one", on=f"{artifact.label} at {copy.location}", got=copy.detail, done="nothing was changed", hint="look at it; repair comes from a verified copy"
+        )
+
+
+def _take_from_trash(ws: Workspace, store: Store, copy: Copy) -> None:
+    if copy.state is CopyState.TRASHED:
+        ws.catalogue.change_copy(copy.id, state=CopyState.COPYING, due_at=None, detail="")
+        if store.exists(trash(copy)) and not store.exists(copy.path):
+            store.move(trash(copy), copy.path)
+
+
+def _listed(wrong: Sequence[Mismatch], most: int = 5) -> str:
+    shown = "; ".join(str(mismatch) for mismatch in wrong[:most])
+    return shown + (f"; and {len(wrong) - most} more" if len(wrong) > most else "")

@@ -1,0 +1,1 @@
+"""The procedures: one flow a file, named by its verb."""

@@ -1,0 +1,120 @@
+"""What people look at in the Prefect UI: pictures, tables and reports, as Prefect artifacts."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import ParamSpec
+
+from prefect import task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from coldchain import status
+from coldchain.errors import NotInCatalogue
+from coldchain.gate import GateReport
+from coldchain.imaging import correct, heatmap, measure, pictures
+from coldchain.levels import Level
+from coldchain.making import Made, local_folder
+from coldchain.sweeping import Report
+from tasks import quality_table
+from tasks.imaging import BULK
+from tasks.running import say
+from tasks.sweeping import as_markdown
+from tasks.workspace import open_workspace
+
+Parameters = ParamSpec("Parameters")
+
+
+def ended(*made: Made | None) -> str:
+    """Say in one line what a flow left behind."""
+    return "; ".join(f"{each.artifact.label} ({'made' if each.new else 'stood already'})" for each in made if each is not None)
+
+
+def key(*words: str) -> str:
+    """Artifact key: lower case, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+
+
+def showing(draw: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Make a task of a picture; where its data was removed since, say so, and leave the older picture."""
+
+    @functools.wraps(draw)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            draw(*args, **kwargs)
+        except NotInCatalogue as error:
+            say(f"not drawn again: {error}")
+
+    return task(run, name=f"show {draw.__name__}", cache_policy=NO_CACHE)
+
+
+@showing
+def fields(dataset: str) -> None:
+    """Show each field of the standard images."""
+    ws = open_workspace()
+    channel = next(iter(ws.catalogue.dataset(dataset).channels.values()))
+    sheet = pictures.thumbnail_sheet(str(local_folder(ws, ws.current(dataset, Level.STANDARD))), channel)
+    create_image_artifact(pictures.data_uri(sheet), key=key(dataset, "fields"), description=f"Fields of {dataset}, channel {channel}")
+
+
+@showing
+def quality(dataset: str) -> None:
+    """Show the quality table, the flagged fields first."""
+    ws = open_workspace()
+    table = quality_table.rows(local_folder(ws, ws.current(dataset, Level.CORRECTED)) / correct.QUALITY)
+    flagged = sum(row["flags"] != "" for row in table)
+    create_table_artifact(table, key=key(dataset, "quality"), description=f"Quality of {dataset}: {flagged} of {len(table)} images flagged")
+
+
+@showing
+def outlines(dataset: str) -> None:
+    """Show the outlines of the nuclei over the images."""
+    ws = open_workspace()
+    images, masks = (local_folder(ws, ws.current(dataset, level)) for level in (Level.CORRECTED, Level.MASKS))
+    sheet = pictures.plate_overlay_sheet(str(images), str(masks), flagged=measure.flagged_fields(images / correct.QUALITY))
+    create_image_artifact(pictures.data_uri(sheet), key=key(dataset, "masks"), description=f"Outlines of the nuclei of {dataset}")
+
+
+@showing
+def plate_map(dataset: str) -> None:
+    """Show the number of nuclei of each well on the plate."""
+    ws = open_workspace()
+    for name, values in quality_table.wells(local_folder(ws, ws.current(dataset, Level.BULK_PROFILES)) / BULK).items():
+        drawn = heatmap.plate_heatmap(values, f"{dataset}: {name}")
+        create_image_artifact(pictures.data_uri(drawn), key=key(dataset, "plate", name), description=f"{name} by well of {dataset}")
+
+
+@showing
+def gate(dataset: str, reports: Sequence[GateReport]) -> None:
+    """Show what the gate says."""
+    text = "\n".join(report.markdown() for report in reports)
+    create_markdown_artifact(f"# Gate of {dataset}\n\n{text}", key=key(dataset, "gate"), description=f"Validation of {dataset}")
+
+
+@showing
+def swept(report: Report) -> None:
+    """Show what a sweep did, or would do."""
+    create_markdown_artifact(as_markdown(report), key="sweep", description="What the sweep did, and why")
+
+
+@showing
+def copies(dataset: str | None = None) -> None:
+    """Show which artifact stands where, when it was last read back, and what of it counts."""
+    ws = open_workspace()
+    places = [location.name for location in ws.site.locations]
+    table = [
+        {
+            "dataset": row.dataset,
+            "level": row.level,
+            "artifact": row.digest,
+            "MB": round(row.bytes / 1e6, 2),
+            **{place: row.copies.get(place, "") for place in places},
+            "counts as": row.counted,
+            "wanted (copies-media-off site)": row.wanted,
+            "falls due": f"{row.falls_due:%Y-%m-%d %H:%M}" if row.falls_due else "",
+        }
+        for row in status.rows(ws.ledger(), ws.policy, ws.now(), dataset)
+    ]
+    create_table_artifact(table, key=key(dataset or "all", "copies"), description=f"Copies of {dataset or 'everything'}, as the catalogue counts them")
