@@ -103,6 +103,12 @@ def standing(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetim
     return _Judge(ledger, policy, now, verified).standing(artifact)
 
 
+def remakeable(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> bool:
+    """Whether an artifact can be made again from what stands in the ledger as it is."""
+    verified = {copy.id: copy for copy in ledger.copies if copy.state is CopyState.VERIFIED}
+    return _Judge(ledger, policy, now, verified).remakeable(artifact).stands
+
+
 def due(copy: Copy, policy: Policy) -> dt.datetime:
     """When a copy on scratch falls due."""
     return copy.due_at or copy.created_at + dt.timedelta(days=policy.purge.after_days)

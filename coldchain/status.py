@@ -26,9 +26,10 @@ class Row:
     bytes: int
     copies: Mapping[str, str]
     counted: str
-    stands: bool
+    protected: str
     wanted: str
     reasons: tuple[str, ...]
+    read_back: dt.datetime | None
     falls_due: dt.datetime | None
 
 
@@ -51,11 +52,19 @@ def _row(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -
         bytes=artifact.bytes,
         copies={copy.location: describe(copy) for copy in copies},
         counted=counted(ledger, found.copies),
-        stands=found.stands,
+        protected=_protected(artifact, ledger, policy, now, stands=found.stands),
         wanted=f"{wanted.copies}-{wanted.media}-{wanted.off_site}" + (" or made again" if rule.remake else ""),
         reasons=found.reasons,
+        read_back=min((copy.verified_at for copy in copies if copy.state is CopyState.VERIFIED and copy.verified_at), default=None),
         falls_due=min(due, default=None),
     )
+
+
+def _protected(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime, *, stands: bool) -> str:
+    """Whether the policy's wish is fulfilled: ``yes``, ``remake`` (by what stands), or ``no``."""
+    if stands:
+        return "yes"
+    return "remake" if retention.remakeable(artifact, ledger, policy, now) else "no"
 
 
 def describe(copy: Copy) -> str:
@@ -66,7 +75,6 @@ def describe(copy: Copy) -> str:
 
 
 def counted(ledger: Ledger, copies: tuple[int, ...]) -> str:
-    """Copies that count, in the words of 3-2-1: ``3 copies, 2 media, 1 off site``."""
+    """Copies that count, as in 3-2-1: copies-media-off site."""
     places = [ledger.locations[copy.location] for copy in ledger.copies if copy.id in copies]
-    media, away = len({place.medium for place in places}), sum(place.site != ledger.home for place in places)
-    return f"{len(places)} cop{'y' if len(places) == 1 else 'ies'}, {media} medi{'um' if media == 1 else 'a'}, {away} off site"
+    return f"{len(places)}-{len({place.medium for place in places})}-{sum(place.site != ledger.home for place in places)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any, Literal, Self
@@ -67,7 +67,7 @@ class Suite(BaseModel):
     @model_validator(mode="after")
     def _asks_for_every_column_it_uses(self) -> Self:
         asked = {column for rule in self.rules if rule.expectation == PRESENCE for column in rule.columns}
-        used = {column for rule in self.rules if rule.table == "rows" for column in _named(rule)} | set(self.key)
+        used = {column for rule in self.rules for column in _used(rule)} | set(self.key)
         if used - asked:
             raise ValueError(f"columns used but not asked for by {PRESENCE}: {', '.join(sorted(used - asked))}")
         return self
@@ -155,11 +155,6 @@ def plan_checks(suite: Suite, context: GateContext, columns: Sequence[str]) -> l
     return [check for check in asked if check.rule.expectation == PRESENCE or _can_be_asked(check, columns)]
 
 
-def needs_fields(suite: Suite, columns: Iterable[str]) -> bool:
-    """Tell whether the suite asks about nuclei per field, and the table says which field a row comes from."""
-    return any(rule.table == "fields" for rule in suite.rules) and {"Metadata_Well", "Metadata_Site"} <= set(columns)
-
-
 def compare_fields(context: GateContext, measured: Mapping[tuple[str, str], int]) -> list[dict[str, str | int]]:
     """Return nuclei per field, in the masks (`segmented`) and in the table (`measured`, by well and site), for every field of either."""
     segmented = {(field.well, str(field.field)): field.objects for field in _fields(context)}
@@ -174,7 +169,10 @@ def _columns_among(arguments: Mapping[str, Any]) -> set[str]:
     return {*listed, *(arguments[name] for name in ("column_A", "column_B") if name in arguments)}
 
 
-def _named(rule: Rule) -> set[str]:
+def _used(rule: Rule) -> set[str]:
+    """Return the columns of the table that a rule uses; nuclei per field are counted by well and site."""
+    if rule.table == "fields":
+        return set(FIELD_COLUMNS[:2])
     return {column for column in rule.columns if not column.endswith("*")} | _columns_among(rule.arguments)
 
 
@@ -194,7 +192,7 @@ def _meant(column: str, context: GateContext, columns: Sequence[str]) -> list[st
     return [column]
 
 
-def _resolve(value: JsonValue, context: GateContext) -> Any:  # noqa: ANN401 - any JSON value an expectation takes
+def _resolve(value: JsonValue, context: GateContext) -> Any:
     if not (isinstance(value, str) and value.startswith("$")):
         return value
     match value:
@@ -214,8 +212,7 @@ def _fields(context: GateContext) -> tuple[FieldCount, ...]:
 
 
 def _can_be_asked(check: Check, columns: Sequence[str]) -> bool:
-    there = set(FIELD_COLUMNS) if check.rule.table == "fields" else set(columns)
-    return check.needs() <= there
+    return (_used(check.rule) if check.rule.table == "fields" else check.needs()) <= set(columns)
 
 
 def _first_error(exc: ValidationError) -> str:

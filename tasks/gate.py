@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from coldchain.errors import ComputeFailed, ConfigurationError, InputError
 from coldchain.gate import Failure, GateReport, judge, report
-from coldchain.suite import Check, GateContext, Suite, compare_fields, load_suite, needs_fields, plan_checks, read_context
+from coldchain.suite import Check, GateContext, Suite, compare_fields, load_suite, plan_checks, read_context
 from tasks.datadocs import publish, site_settings, staging_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def hold_against(parquet: Path, rules: Suite, docs: Path, *, known: GateContext)
     columns = _columns(parquet)
     checks = plan_checks(rules, known, columns)
     tables = {"rows": _read(parquet, columns, checks, rules)}
-    if needs_fields(rules, columns):
+    if any(check.rule.table == "fields" for check in checks):
         tables["fields"] = _fields_table(compare_fields(known, _measured(tables["rows"])))
     with _translated(rules):
         broken = _ask(rules, checks, tables, docs)

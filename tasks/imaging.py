@@ -12,6 +12,7 @@ from coldchain.dataset import Dataset
 from coldchain.imaging import aggregate, convert, correct, crops, measure, models, segment
 from coldchain.levels import Level
 from coldchain.making import Made, Outcome, Step, make
+from coldchain.node import Kernel
 from coldchain.workspace import Workspace
 from tasks.cluster.open import open_cluster
 from tasks.cluster.workers import Workers
@@ -71,9 +72,7 @@ def segment_nuclei(dataset: str, channel: str, model: str) -> Made:
 
     def run(inputs: list[Path], target: Path) -> Outcome:
         items = segment.prepare_masks(str(inputs[0]), str(target), channel=channel, model=model)
-        with _workers(ws, "segment", len(items)) as workers:
-            fields = workers.map(segment.segment_field, items, progress=progress(f"segmentation of {dataset}"))
-            hardware = workers.hardware()
+        fields, hardware = _map(ws, "segment", segment.segment_field, items, f"segmentation of {dataset}")
         used = {"name": model, "digest": fields[0]["digest"], "device": sorted({field["device"] for field in fields})}
         counts = [{"well": field["well"], "field": field["field"], "objects": field["objects"]} for field in fields]
         return Outcome({"fields": counts, "objects": sum(field["objects"] for field in fields)}, used, hardware, ",".join(hardware["slurm_job_ids"]))
@@ -90,8 +89,8 @@ def measure_cells(dataset: str) -> Made:
     def run(inputs: list[Path], target: Path) -> Outcome:
         with _parts(target) as parts:
             items = measure.prepare_measure(str(inputs[0]), str(inputs[1]), str(parts), quality=str(inputs[0] / correct.QUALITY))
-            hardware = _map(ws, "measure", measure.measure_field, items, f"measurements of {dataset}")
-            found = measure.join_tables([item["target"] for item in items], str(target / CELLS))
+            fields, hardware = _map(ws, "measure", measure.measure_field, items, f"measurements of {dataset}")
+            found = measure.join_tables([field["table"] for field in fields], str(target / CELLS))
         return Outcome(findings=_plain(found), hardware=hardware)
 
     return _told(make(ws, step, run))
@@ -107,8 +106,8 @@ def cut_cells(dataset: str) -> Made:
         channels = list(ws.catalogue.dataset(dataset).channels.values())
         with _parts(target) as parts:
             items = crops.prepare_crops(str(inputs[0]), str(inputs[1]), str(parts))
-            hardware = _map(ws, "crop", crops.crop_field, items, f"cell images of {dataset}")
-            found = crops.join_crops([item["part"] for item in items], str(target), channels)
+            fields, hardware = _map(ws, "crop", crops.crop_field, items, f"cell images of {dataset}")
+            found = crops.join_crops([field["part"] for field in fields], str(target), channels)
         return Outcome(findings=_plain(found), hardware=hardware)
 
     return _told(make(ws, step, run))
@@ -130,10 +129,10 @@ def bulk_profile(dataset: str) -> Made:
     return _told(make(ws, step, run))
 
 
-def _map(ws: Workspace, name: str, kernel: Any, items: list[dict[str, Any]], what: str) -> dict[str, Any]:  # noqa: ANN401 - a kernel of coldchain.node
+def _map(ws: Workspace, name: str, kernel: Kernel, items: list[dict[str, Any]], what: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Run a kernel on the site's workers; returns its results and what they ran on."""
     with _workers(ws, name, len(items)) as workers:
-        workers.map(kernel, items, progress=progress(what))
-        return workers.hardware()
+        return workers.map(kernel, items, progress=progress(what)), workers.hardware()
 
 
 @contextmanager

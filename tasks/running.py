@@ -38,9 +38,11 @@ def progress(what: str) -> Progress:
 
     def show(done: int, total: int) -> None:
         nonlocal shown
-        if done == total or time.monotonic() - shown > SHOW_EVERY_S:
-            shown = time.monotonic()
-            update_progress_artifact(artifact_id=artifact, progress=100.0 * done / max(total, 1))
+        if done < total and time.monotonic() - shown < SHOW_EVERY_S:
+            return
+        shown = time.monotonic()
+        update_progress_artifact(artifact_id=artifact, progress=100.0 * done / max(total, 1))
+        if done < total:
             say(f"{what}: {done} of {total}")
 
     return show

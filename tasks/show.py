@@ -111,8 +111,9 @@ def copies(dataset: str | None = None) -> None:
             "artifact": row.digest,
             "MB": round(row.bytes / 1e6, 2),
             **{place: row.copies.get(place, "") for place in places},
-            "counts as": row.counted,
-            "wanted (copies-media-off site)": row.wanted,
+            "counts (copies-media-off site)": row.counted,
+            "wanted": row.wanted,
+            "protected": row.protected,
             "falls due": f"{row.falls_due:%Y-%m-%d %H:%M}" if row.falls_due else "",
         }
         for row in status.rows(ws.ledger(), ws.policy, ws.now(), dataset)

@@ -1,0 +1,1 @@
+"""How Coldchain meets the world: sites, policies, the Prefect server, registration, and the `coldchain` command."""

@@ -1,0 +1,171 @@
+"""The ``coldchain`` command."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coldchain.errors import ColdchainError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The unbroken, checked hand-over of microscopy data.")
+
+SiteOption = Annotated[Path | None, typer.Option("--site", help="Site file; COLDCHAIN_SITE, or demo-site/site.yaml, where not given.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+FolderOption = Annotated[Path, typer.Option("--folder", help="Where the demo's site stands.")]
+
+
+@contextmanager
+def _said(as_json: bool) -> Iterator[None]:
+    """End with the error's words and exit code 1, not with a stack trace."""
+    try:
+        yield
+    except ColdchainError as error:
+        body = {"error": type(error).__name__, "message": str(error)}
+        typer.echo(json.dumps(body) if as_json else f"{type(error).__name__}: {error}", err=not as_json)
+        raise typer.Exit(1) from error
+
+
+def _print(data: Any, as_json: bool, show: Callable[[], None]) -> None:  # noqa: ANN401, FBT001 - anything JSON can hold
+    if as_json:
+        typer.echo(json.dumps(data, indent=2, sort_keys=True, default=str))
+    else:
+        show()
+
+
+@app.command()
+def status(site: SiteOption = None, as_json: JsonOption = False) -> None:
+    """Projects, datasets, levels and locations; when each copy was last read back, and what falls due."""
+    from coldchain import status as reading
+    from deployments import tables
+    from tasks.workspace import open_workspace
+
+    with _said(as_json):
+        ws = open_workspace(site)
+        ledger = ws.ledger()
+        rows = reading.rows(ledger, ws.policy, ws.now())
+        data = {
+            "site": ws.site.site,
+            "reachable": sorted(ledger.reachable),
+            "projects": [project.model_dump(mode="json") for project in ledger.projects.values()],
+            "artifacts": [asdict(row) for row in rows],
+            "holds": [asdict(hold) for hold in ledger.holds],
+        }
+        _print(data, as_json, lambda: tables.status(ws, ledger, rows))
+
+
+@app.command()
+def why(path: Path, site: SiteOption = None, as_json: JsonOption = False) -> None:
+    """Which artifact a file belongs to, how it was made, what protects it, and when it may go."""
+    from coldchain.why import why as explain
+    from deployments import tables
+    from tasks.workspace import open_workspace
+
+    with _said(as_json):
+        answer = explain(open_workspace(site), path)
+        _print(asdict(answer), as_json, lambda: tables.why(answer))
+
+
+@app.command()
+def verify(
+    dataset: Annotated[str | None, typer.Argument(help="Dataset, e.g. PRJ-0001/PLATE-SYNTH; all where not given.")] = None,
+    location: Annotated[str | None, typer.Option(help="Only copies at this location.")] = None,
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read copies back from their disks and compare each byte with the manifest; exit code 1 where one does not match."""
+    from coldchain.verifying import verify as read_back
+    from deployments import tables
+    from tasks.workspace import open_workspace
+
+    with _said(as_json):
+        results = read_back(open_workspace(site), dataset=dataset, location=location)
+        _print([asdict(result) for result in results], as_json, lambda: tables.verified(results))
+        if not all(result.ok for result in results):
+            raise typer.Exit(1)
+
+
+@app.command()
+def hold(
+    dataset: Annotated[str, typer.Argument(help="Dataset, e.g. PRJ-0001/PLATE-SYNTH.")],
+    reason: Annotated[str, typer.Option(help="Why it must stay.")] = "",
+    until: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of the hold.")] = None,
+    end: Annotated[int | None, typer.Option(help="End the hold with this number instead.")] = None,
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say "not yet": nothing of a dataset is removed until a day."""
+    from coldchain.provenance import who
+    from tasks.workspace import open_workspace
+
+    with _said(as_json):
+        ws = open_workspace(site)
+        if end is not None:
+            ws.catalogue.end_hold(end)
+            _print({"ended": end}, as_json, lambda: typer.echo(f"Hold {end} has ended."))
+            return
+        if not reason or until is None:
+            raise typer.BadParameter("a hold needs --reason and --until YYYY-MM-DD")
+        held = ws.catalogue.add_hold(dataset, reason, who(), until.date())
+        _print(asdict(held), as_json, lambda: typer.echo(f"Hold {held.id}: nothing of {dataset} is removed until {held.until}."))
+
+
+@app.command()
+def doctor(
+    register: Annotated[bool, typer.Option(help="Register locations that have no identity yet.")] = False,
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the site: tools, rights, space, clocks, write-protection, server; exit code 1 where something is wrong."""
+    from deployments import tables
+    from deployments.doctor import examine
+    from tasks.workspace import open_workspace
+
+    with _said(as_json):
+        ws = open_workspace(site)
+        if register:
+            ws.register()
+        findings = examine(ws)
+        _print([asdict(finding) for finding in findings], as_json, lambda: tables.findings(findings))
+        if not all(finding.ok for finding in findings):
+            raise typer.Exit(1)
+
+
+@app.command()
+def demo(folder: FolderOption = Path("demo-site"), clean: Annotated[bool, typer.Option(help="Throw the demo's site away.")] = False) -> None:
+    """Run the main job on embedded defaults: two plates, from the instrument to the cold archive."""
+    from deployments import demo as job
+    from deployments import tables
+    from tasks.workspace import open_workspace
+
+    with _said(False):
+        if clean:
+            job.remove(folder.resolve())
+            return
+        result = job.run(folder, tables.tell)
+        ws = open_workspace(folder.resolve() / job.SITE)
+        tables.demo(ws, result, folder)
+
+
+@app.command()
+def ui(folder: FolderOption = Path("demo-site"), site: SiteOption = None, port: Annotated[int | None, typer.Option(help="Port; 4200 where it is free.")] = None) -> None:
+    """Start a Prefect server, a worker and all deployments on a site, print the address, and stay until Ctrl-C."""
+    from deployments import demo as job
+    from deployments.ui import serve
+
+    with _said(False):
+        if site is None:
+            job.prepare(folder.resolve())
+        described = (site or folder / job.SITE).resolve()
+        serve(described, home=described.parent / "prefect", port=port, say=typer.echo)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,132 @@
+"""What the command prints for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from coldchain.retention import Ledger
+from coldchain.status import Row
+from coldchain.verifying import Verified
+from coldchain.why import Answer
+from coldchain.workspace import Workspace
+from deployments.doctor import Finding
+
+console = Console(highlight=False, soft_wrap=False)
+
+
+def tell(line: str) -> None:
+    """Print one line of progress."""
+    console.print(escape(line), soft_wrap=True)
+
+
+def _table(title: str, *columns: str, fold: bool = True) -> Table:
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=not fold)
+    return table
+
+
+def _yes(good: bool) -> str:
+    return "[green]yes[/green]" if good else "[red]no[/red]"
+
+
+LEVELS = {"single_cell_images": "cell images", "single_cell_profiles": "cell profiles", "bulk_profiles": "bulk profiles"}
+MARKS = {"verified": "[green]✓[/green]", "suspect": "[red]suspect[/red]", "lost": "[red]lost[/red]", "copying": "…", "trashed": "trash"}
+PROTECTED = {"yes": "[green]yes[/green]", "remake": "[green]remade[/green]", "no": "[red]no[/red]"}
+
+
+def status(ws: Workspace, ledger: Ledger, rows: Sequence[Row]) -> None:
+    """Artifacts of each dataset by location."""
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        _dataset(ws, dataset, [row for row in rows if row.dataset == dataset])
+    for hold in ledger.holds:
+        tell(f"Hold {hold.id} on {hold.dataset} until {hold.until} by {hold.who}: {hold.reason}")
+    for location in ws.site.locations:
+        if location.name not in ledger.reachable:
+            tell(f"{location.name} cannot be reached: its copies do not count now")
+
+
+def _mark(row: Row, place: str, *, transient: bool) -> str:
+    """A copy in a few signs, with the day on which one on scratch falls due."""
+    if place not in row.copies:
+        return ""
+    due = f" {row.falls_due:%m-%d}" if transient and row.falls_due else ""
+    return MARKS.get(row.copies[place].partition(" ")[0], row.copies[place]) + due
+
+
+def _dataset(ws: Workspace, dataset: str, rows: Sequence[Row]) -> None:
+    """One row an artifact: a tick for each copy that was read back, what counts (copies-media-off site), and whether that is what the policy wants."""
+    project = ws.catalogue.project(dataset.partition("/")[0])
+    places = [location.name for location in ws.site.locations]
+    table = _table(f"{dataset}  {project.title or project.origin}", "level", "MB", *places, "3-2-1", "covered", "read back", fold=False)
+    for row in rows:
+        marks = [_mark(row, place, transient=ws.site.location(place).transient) for place in places]
+        read_back = f"{row.read_back:%m-%d %H:%M}" if row.read_back else ""
+        size = f"{row.bytes / 1e6:.1f}"
+        table.add_row(LEVELS.get(row.level, row.level), size, *marks, row.counted, PROTECTED[row.protected], read_back)
+    console.print(table)
+
+
+def why(answer: Answer) -> None:
+    """Everything that is known of a file."""
+    table = _table(str(answer.name or answer.copy.path), "", "")
+    activity = answer.activity
+    rows = {
+        "belongs to": answer.artifact.label,
+        "copy": f"at {answer.copy.location}, {answer.copy.state}, last read back {answer.copy.verified_at or 'never'}",
+        "SHA-256": answer.sha256 or "",
+        "made by": f"{activity.name}, coldchain {activity.code_version}, {activity.ended_at:%Y-%m-%d %H:%M} UTC, for {activity.who}",
+        "from": ", ".join(activity.inputs) or "the instrument",
+        "parameters": json.dumps(dict(activity.parameters), default=str),
+        "model": json.dumps(dict(activity.model), default=str) if activity.model else "",
+        "write-protection": answer.copy.protection,
+        "counts as": answer.counted,
+        "now": f"{answer.decision.action}: " + "; ".join(answer.decision.reasons),
+        "holds": "; ".join(answer.holds),
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, escape(value))
+    console.print(table)
+
+
+def verified(results: Sequence[Verified]) -> None:
+    """Copies that were read back."""
+    table = _table("Read back from disk", "artifact", "location", "files", "MB", "matches", "found")
+    for each in results:
+        table.add_row(each.artifact, each.location, str(each.files), f"{each.bytes / 1e6:.2f}", _yes(each.ok), escape(each.found))
+    console.print(table)
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """What the doctor looked at."""
+    table = _table("Doctor", "looked at", "fine", "found", "try")
+    for each in found:
+        table.add_row(each.what, _yes(each.ok), escape(each.found), escape(each.hint))
+    console.print(table)
+
+
+def demo(ws: Workspace, result: Sequence[dict[str, Any]], folder: Path) -> None:
+    """The demo's summary."""
+    from coldchain.status import rows
+
+    ledger = ws.ledger()
+    status(ws, ledger, rows(ledger, ws.policy, ws.now()))
+    nothing = not any(each["ran"] for each in result)
+    tell("Nothing was to do: every transition of every dataset was done before." if nothing else f"Done in {result[-1]['seconds']} s.")
+    receipts = ws.catalogue.receipts("removal")
+    gone = sum(len(each["removed"]) for each in receipts)
+    tell(f"{gone} copies were purged from scratch after their survivors were read back; {len(receipts)} receipts keep why.")
+    tell("")
+    tell("Look around:")
+    tell(f"  (cd {folder}/nas/projects/PRJ-0001/raw/PLATE-SYNTH && sha256sum -c MANIFEST.sha256)   the raw data, as the instrument wrote it")
+    tell(f"  .venv/bin/coldchain why {folder}/nas/projects/PRJ-0001/raw/PLATE-SYNTH/dataset.yaml   why a file is here")
+    tell("  make ui   pictures, tables and forms in the Prefect UI")
