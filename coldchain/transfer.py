@@ -8,6 +8,7 @@ are kept, and a folder that has its final name is read back before it counts.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import TYPE_CHECKING
 
 from coldchain import files
@@ -43,11 +44,10 @@ def deliver(ws: Workspace, artifact: Artifact, to: str, progress: files.Progress
             return copy
         _refuse_doubtful(artifact, copy)
         _take_from_trash(ws, store, copy)
-        if not store.exists(copy.path):
-            staged = staging(artifact.digest)
-            manifest = _fetch(ws, artifact, copy, staged, progress)
-            _finish(store, staged, copy.path, manifest)
-        return verify_in_place(ws, artifact, copy, progress)
+        if store.exists(copy.path):
+            return verify_in_place(ws, artifact, copy, progress)
+        staged = staging(hashlib.sha256(artifact.id.encode()).hexdigest())
+        return _finish(ws, copy, staged, _fetch(ws, artifact, copy, staged, progress))
 
 
 def permit(ws: Workspace, dataset: str, to: str) -> None:
@@ -87,19 +87,24 @@ def settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, manifest:
     store = ws.store(copy.location)
     _take_from_trash(ws, store, copy)
     if not store.exists(copy.path):
-        _finish(store, staged, copy.path, manifest)
+        return _finish(ws, copy, staged, manifest)
+    settled = verify_in_place(ws, artifact, copy, files.no_progress)
     store.delete(staged)
-    return verify_in_place(ws, artifact, copy, files.no_progress)
+    return settled
 
 
 def verify_in_place(ws: Workspace, artifact: Artifact, copy: Copy, progress: files.Progress) -> Copy:
     """Read a copy back under its final name, protect it, and let it count."""
-    store = ws.store(copy.location)
-    if wrong := mismatches(store, artifact, copy, progress):
+    if wrong := mismatches(ws.store(copy.location), artifact, copy, progress):
         raise IntegrityError(
             "something else stands in an artifact's place", on=f"{copy.location}:{copy.path}", expected=artifact.label, got=_listed(wrong), done="nothing was changed"
         )
-    probe = store.protect(copy.path)
+    return _count(ws, copy)
+
+
+def _count(ws: Workspace, copy: Copy) -> Copy:
+    """Protect a copy whose bytes were just read back, and let it count."""
+    probe = ws.store(copy.location).protect(copy.path)
     force = probe.method if probe.in_force else "none"
     now = ws.now()
     return ws.catalogue.change_copy(copy.id, state=CopyState.VERIFIED, verified_at=now, due_at=due_at(ws, copy.location, now), protection=force, detail="")
@@ -154,9 +159,12 @@ def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress:
     raise NotInCatalogue("no verified copy can be read", on=artifact.label, hint="is its location mounted? `coldchain status` shows where it stands")
 
 
-def _finish(store: Store, staged: str, path: str, manifest: Manifest) -> None:
+def _finish(ws: Workspace, copy: Copy, staged: str, manifest: Manifest) -> Copy:
+    """Give bytes that were just read back in staging their final name, and let them count."""
+    store = ws.store(copy.location)
     store.write_manifest(staged, manifest)
-    store.move(staged, path)
+    store.move(staged, copy.path)
+    return _count(ws, copy)
 
 
 def _drop_strangers(store: Store, staged: str, names: Sequence[str]) -> None:

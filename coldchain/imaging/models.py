@@ -64,7 +64,7 @@ _ALL = (
         source="shipped",
         description="nuclei in fluorescence, 10 to 40 pixels across; small, trained on synthetic fields only",
         licence="BSD-3-Clause",
-        digest="8a7ebcdbda45536c18120bece348ef05ff5c52df57cc57f654fcd5e5d53fe548",
+        digest="b2bce462fe37a61dbf42b5dc1a9fea988530ba2e532bac790a3ddbdd3adf08e4",
     ),
     RegisteredModel(ModelName.VERSATILE_FLUO, "stardist", "nuclei in fluorescence, many microscopes (DSB 2018 subset)", "BSD-3-Clause"),
     RegisteredModel(ModelName.VERSATILE_HE, "stardist", "nuclei in H&E stained tissue, colour images (MoNuSeg, TCGA)", "BSD-3-Clause"),
@@ -119,7 +119,7 @@ def load(name: str, folder: str | None = None) -> LoadedModel:
         return _downloaded(model)
     place = Path(folder) if folder else shipped_folder(name)
     digest = _checked_digest(model, place)
-    return LoadedModel(name, digest, _predictor(_opened(place)))
+    return LoadedModel(name, digest, predictor(_opened(place)))
 
 
 def _checked_digest(model: RegisteredModel, folder: Path) -> str:
@@ -158,11 +158,11 @@ def _downloaded(model: RegisteredModel) -> LoadedModel:
             done="nothing was loaded",
             hint=f"no network here? Use {ModelName.NUCLEI_SMALL}, or load it once on a machine with a network and pass its folder",
         ) from exc
-    return LoadedModel(model.name, _checked_digest(model, Path(network.logdir)), _predictor(network))
+    return LoadedModel(model.name, _checked_digest(model, Path(network.logdir)), predictor(network))
 
 
-def _predictor(network: Any) -> Predict:
-    """Wrap a StarDist network: check and normalise the image, tile a large one, number the labels 1..n."""
+def predictor(network: Any) -> Predict:
+    """Wrap a StarDist network as `LoadedModel.predict`: check and normalise the image, tile a large one, number the labels 1..n."""
 
     def predict(image: NDArray[Any], prob_threshold: float | None = None, nms_threshold: float | None = None) -> NDArray[np.int32]:
         ready = _normalised(_checked_image(image, int(network.config.n_channel_in)))

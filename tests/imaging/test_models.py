@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,23 @@ def test_prediction_is_deterministic_and_numbered_from_one(model: models.LoadedM
     assert (first.dtype, first.shape) == (np.int32, (128, 192))
     assert first.max() > 3
     assert np.array_equal(np.unique(first), np.arange(first.max() + 1))
+
+
+class HidingNetwork:
+    """A network as StarDist's, in whose answer label 2 is wholly hidden by others."""
+
+    config = SimpleNamespace(n_channel_in=1)
+
+    def predict_instances(self, image: np.ndarray, **_: Any) -> tuple[np.ndarray, None]:
+        """Answer with labels 1 and 3."""
+        return np.where(image > 0.5, 3, 1) * (image >= 0), None
+
+
+def test_hidden_objects_leave_no_gap_in_the_numbers() -> None:
+    """Where StarDist leaves a number out, the labels are numbered again in their order."""
+    image = np.array([[0, 0, 4, 9], [4, 9, 9, 9]])
+    found = models.predictor(HidingNetwork())(image)
+    assert (found.dtype, sorted(set(found.ravel().tolist()) - {0})) == (np.int32, [1, 2])
 
 
 def test_intensity_scale_does_not_matter(model: models.LoadedModel) -> None:

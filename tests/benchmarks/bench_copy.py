@@ -1,0 +1,192 @@
+"""A verified delivery against its floor and against rsync with digests on both sides, in interleaved rounds.
+
+The floor is what any verified copy must do, in one Python thread: read, hash, write, fsync, drop from the page cache, read
+back, hash. Ours has everything else too: manifest, catalogue, leases, progress, final name. The source is dropped from the page
+cache before each turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import hashlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from coldchain import files, making, transfer
+from coldchain.catalogue_sql import SqlCatalogue
+from coldchain.copies import Artifact, CopyState
+from coldchain.dataset import Dataset, Project
+from coldchain.levels import Level
+from coldchain.location import Location, Medium
+from coldchain.policy import Policy, Rule, Wanted
+from coldchain.site import Roles, Site
+from coldchain.store_posix import PosixStore
+from coldchain.workspace import Workspace
+
+BLOCK = 1 << 20
+GOAL_FLOOR, GOAL_OPENSSL, GOAL_SHA256SUM = 1.15, 1.4, 3.0
+Figures = dict[str, list[tuple[float, float]]]
+Way = Callable[[Path], None]
+
+
+def main() -> None:
+    """Measure both kinds of tree; the last lines hold the figures against their goals."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="2 GB and 19,600 files")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--where", type=Path, help="folder on the disk to measure")
+    chosen = parser.parse_args()
+    large, many = (2 << 30, 19_600) if chosen.full else (256 << 20, 2_000)
+    lines = []
+    for title, sizes in (("one large file", [large]), ("many small files", [50_000] * many)):
+        with tempfile.TemporaryDirectory(dir=chosen.where, prefix="bench-copy-") as folder:
+            lines += report(title, measure(Path(folder), sizes, chosen.rounds))
+    print("\n".join(lines))
+
+
+def measure(root: Path, sizes: list[int], rounds: int) -> Figures:
+    """Wall and CPU seconds of each way, by round; the ways take turns."""
+    ws, artifact, source = bench_site(root, sizes)
+    ways: dict[str, Way] = {"floor": lambda target: floor(source, target), "ours": lambda _target: ours(ws, artifact)}
+    if shutil.which("rsync"):
+        ways |= {
+            f"rsync+{name}": lambda target, command=command: rsync_and(command, source, target)
+            for name, command in {"openssl": ["openssl", "dgst", "-sha256"], "sha256sum": ["sha256sum"]}.items()
+            if shutil.which(command[0])
+        }
+    figures: Figures = {name: [] for name in ways}
+    for turn in range(rounds):
+        for name, way in ways.items():
+            drop(source)
+            figures[name].append(timed(way, root / f"{name}-{turn}"))
+            forget(ws, artifact)
+    return figures
+
+
+def report(title: str, figures: Figures) -> list[str]:
+    """Print each way's medians; give back the line that sums them up."""
+    wall, cpu = ({name: median(turn[which] for turn in turns) for name, turns in figures.items()} for which in (0, 1))
+    for name in figures:
+        print(f"{title:18} {name:16} wall {wall[name]:7.2f} s ({wall[name] / wall['floor']:.2f})  CPU {cpu[name]:7.2f} s ({cpu[name] / cpu['floor']:.2f})", flush=True)
+    said = f"copy, {title}: CPU ratio to floor {cpu['ours'] / cpu['floor']:.2f} (goal {GOAL_FLOOR})"
+    for name, goal in (("rsync+openssl", GOAL_OPENSSL), ("rsync+sha256sum", GOAL_SHA256SUM)):
+        if name in wall:
+            said += f"; wall vs {name} {wall[name] / wall['ours']:.1f}x (goal {goal}x)"
+    return [said]
+
+
+def bench_site(root: Path, sizes: list[int]) -> tuple[Workspace, Artifact, Path]:
+    """A site with two folders, and an artifact of random bytes that stands verified in the first."""
+    places = tuple(
+        Location(name=name, root=name, medium=Medium.DISK, domain=name, site="here", purge_age_days=60 if name == "target" else None)
+        for name in ("source", "target")
+    )
+    site = Site(site="bench", home="here", locations=places, roles=Roles(nas="source", scratch="target", cold="source", backup="source"))
+    policy = Policy(name="bench", version=1, rules=(Rule(levels=tuple(Level), wanted=Wanted(copies=2)),))
+    stores = {place.name: PosixStore(place, root / place.root) for place in places}
+    ws = Workspace(site, policy, SqlCatalogue(f"sqlite:///{root / 'catalogue.db'}"), stores)
+    ws.register()
+    ws.catalogue.save_project(Project(id="PRJ-0001"))
+    ws.catalogue.save_dataset(Dataset(project="PRJ-0001", name="BENCH", pattern="plain", channels={}))
+    write_random(root / "acquisition", sizes)
+    made = making.take_in(ws, making.Step("ingest", "PRJ-0001/BENCH", Level.RAW), root / "acquisition", "source", files.no_progress)
+    shutil.rmtree(root / "acquisition")
+    return ws, made.artifact, stores["source"].local(made.artifact.folder)
+
+
+def write_random(folder: Path, sizes: list[int]) -> None:
+    """Files of these sizes, a hundred a folder."""
+    for number, size in enumerate(sizes):
+        path = folder / f"{number // 100:04}" / f"{number:06}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for start in range(0, size, BLOCK):
+                file.write(os.urandom(min(BLOCK, size - start)))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def timed(way: Way, target: Path) -> tuple[float, float]:
+    """Wall and CPU seconds of one turn, our threads and child processes included."""
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    way(target)
+    spent = time.perf_counter() - wall, cpu_seconds() - cpu
+    shutil.rmtree(target, ignore_errors=True)
+    return spent
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and its ended children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def ours(ws: Workspace, artifact: Artifact) -> None:
+    """Deliver, with a progress callback."""
+    told: list[int] = []
+    copy = transfer.deliver(ws, artifact, "target", lambda done, _total: told.append(done))
+    assert copy.state is CopyState.VERIFIED, copy
+    assert told, "no progress was shown"
+
+
+def forget(ws: Workspace, artifact: Artifact) -> None:
+    """Remove the delivered copy, so that the next turn starts anew."""
+    for copy in ws.catalogue.copies(artifact=artifact.id, location="target", states=[CopyState.VERIFIED]):
+        ws.store("target").delete(copy.path)
+        ws.catalogue.change_copy(copy.id, state=CopyState.REMOVED, verified_at=dt.datetime.now(dt.UTC))
+
+
+def floor(source: Path, target: Path) -> None:
+    """Do what any verified copy must do, in one thread, and no more."""
+    buffer = memoryview(bytearray(BLOCK))
+    for folder, _, names in os.walk(source):
+        there = target / Path(folder).relative_to(source)
+        there.mkdir(parents=True)
+        for name in names:
+            with open(f"{folder}/{name}", "rb", buffering=0) as reading, open(f"{there}/{name}", "xb+", buffering=0) as writing:
+                sent = hashlib.sha256()
+                while count := reading.readinto(buffer):
+                    sent.update(buffer[:count])
+                    writing.write(buffer[:count])
+                os.fsync(writing)
+                os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                writing.seek(0)
+                found = hashlib.sha256()
+                while count := writing.readinto(buffer):
+                    found.update(buffer[:count])
+                assert found.digest() == sent.digest()
+
+
+def rsync_and(command: list[str], source: Path, target: Path) -> None:
+    """Copy with rsync, then digest both sides with a program, many files a process."""
+    subprocess.run(["rsync", "-a", f"{source}/", f"{target}/"], check=True)
+    digests = []
+    for folder in (source, target):
+        drop(folder)
+        names = b"\0".join(os.fsencode(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file())
+        said = subprocess.run(["xargs", "-0", *command], input=names, cwd=folder, check=True, capture_output=True).stdout
+        digests.append(said)
+    assert digests[0] == digests[1]
+
+
+def drop(folder: Path) -> None:
+    """Drop a tree from the page cache."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            handle = os.open(path, os.O_RDONLY)
+            os.fsync(handle)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(handle)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""What every test may count on: a home of its own, no settings of the user's, one Prefect server for the session."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Prefect or TensorFlow: their settings are read at import.
+os.environ.update({"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "Agg"})
+os.environ.pop("COLDCHAIN_SITE", None)
+
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602  # ioctl_iflags(2), 64-bit Linux
+FS_IMMUTABLE_FL = 0x10
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under xdist, tests that share the session's Prefect server or SLURM stay on one worker, so that each is started once."""
+    for item in items:
+        shared = {"prefect_server", "slurm"} & set(getattr(item, "fixturenames", ()))
+        if shared and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(min(shared)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """HOME and PREFECT_HOME in a temporary folder, so that no test reads or changes the user's."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PREFECT_") and name != "PREFECT_SERVER_ANALYTICS_ENABLED"]:
+            patch.delenv(name)
+        patch.setenv("HOME", str(home))
+        patch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+        patch.setenv("PREFECT_HOME", str(home / ".prefect"))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """Run one Prefect server for the session, without UI and services; flows called in this process use it."""
+    from deployments.server import running_server
+
+    with running_server(tmp_path_factory.mktemp("prefect"), ui=False, services=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images that are too large for the repository, in the folder that COLDCHAIN_TEST_DATA names."""
+    named = os.environ.get("COLDCHAIN_TEST_DATA")
+    if not named:
+        pytest.skip("no real test images: set COLDCHAIN_TEST_DATA to their folder")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.skip(f"no real test images: COLDCHAIN_TEST_DATA={folder} is no folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def removable_tmp_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lift write protection below a test's tmp_path after the test, so that pytest can remove it."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is not None:
+        clear_protection(folder)
+
+
+def clear_protection(folder: Path) -> None:
+    """Make a tree removable: clear the immutable flag and give the owner write permission, parents first."""
+    for parent, folders, files in os.walk(folder):
+        for name in (".", *folders, *files):
+            _unprotect(Path(parent) / name)
+
+
+def _unprotect(path: Path) -> None:
+    mode = path.lstat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        _clear_immutable(descriptor)
+        if not mode & stat.S_IWUSR:
+            os.fchmod(descriptor, stat.S_IMODE(mode) | stat.S_IRWXU)
+    finally:
+        os.close(descriptor)
+
+
+def _clear_immutable(descriptor: int) -> None:
+    try:
+        (flags,) = struct.unpack("l", fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, struct.pack("l", 0)))
+    except OSError:  # a file system without flags (tmpfs, overlay) has no immutable files
+        return
+    if flags & FS_IMMUTABLE_FL:
+        fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, struct.pack("l", flags & ~FS_IMMUTABLE_FL))
