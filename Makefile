@@ -51,7 +51,7 @@ bench: setup ## Run every benchmark and print one table
 	@$(BIN)/python -P tests/benchmarks/run_all.py
 
 crash: setup ## Kill the demo with SIGKILL at ten random moments and see it complete each time
-	@$(BIN)/pytest -m long -k crash -s tests
+	@COLDCHAIN_KILLS=$${COLDCHAIN_KILLS:-10} $(BIN)/pytest -m long -k crash -s tests
 
 lock: ## Resolve the locked packages anew (needs a network and uv)
 	infra/lock/update.sh

@@ -58,7 +58,7 @@ class Catalogue(Protocol):
     def start_copy(self, artifact: str, location: str, path: str, now: dt.datetime) -> Copy:
         """Give the copy of an artifact at a location, starting one (`copying`) where there is none in use."""
 
-    def change_copy(self, copy: int, **changes: Any) -> Copy:  # noqa: ANN401 - columns of a copy
+    def change_copy(self, copy: int, **changes: Any) -> Copy:
         """Change a copy's state, times, protection or detail."""
 
     def close_removals(self, copies: Sequence[int], receipt: Mapping[str, Any], who: str, now: dt.datetime) -> str:
@@ -80,7 +80,7 @@ class Catalogue(Protocol):
         """Holds that were not ended, whatever their day."""
 
     def lease(self, scopes: Sequence[str], use: Use, now: dt.datetime) -> AbstractContextManager[str]:
-        """Use things together, for as long as the context lasts; gives the holder's name; raises LeaseTaken where another use blocks one."""
+        """Use things together, for as long as the context lasts; gives the holder's name. Raises LeaseTaken."""
 
     def leases(self, now: dt.datetime) -> list[Lease]:
         """Leases that have not ended and whose holders live."""

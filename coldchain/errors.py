@@ -44,9 +44,10 @@ class ColdchainError(Exception):
         hint: str | None = None,
     ) -> None:
         self.what, self.on, self.expected, self.got, self.done, self.hint = what, on, expected, got, done, hint
-        super().__init__(self._message())
+        super().__init__(self.message())
 
-    def _message(self) -> str:
+    def message(self) -> str:
+        """Write the parts as lines of text."""
         parts = {
             "on": self.on,
             "expected": self.expected,
@@ -59,13 +60,13 @@ class ColdchainError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel between processes (dask, Prefect) with every part kept."""
-        return _rebuild, (type(self), self.what, self.__dict__)
+        return _rebuild, (type(self), self.__dict__)
 
 
-def _rebuild(kind: type[ColdchainError], what: str, parts: dict[str, object]) -> ColdchainError:
+def _rebuild(kind: type[ColdchainError], parts: dict[str, object]) -> ColdchainError:
     error = kind.__new__(kind)
     error.__dict__.update(parts)
-    Exception.__init__(error, error._message())
+    Exception.__init__(error, error.message())
     return error
 
 

@@ -9,17 +9,46 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from coldchain.errors import InputError, IntegrityError, OutOfSpace, UnsafePathError
+from coldchain.errors import ColdchainError, ConfigurationError, InputError, IntegrityError, LocationUnreachable, OutOfSpace, UnsafePathError
 from coldchain.manifest import MANIFEST, Manifest, safe_name
 
 BLOCK = 1 << 20
 THREADS = 2
 PARTIAL = ".coldchain-part"
+_blocks = threading.local()
+
+_ON_READING: dict[int, tuple[type[ColdchainError], str]] = {
+    errno.ENOENT: (IntegrityError, "a file is missing"),
+    errno.ENOTDIR: (IntegrityError, "a file is missing"),
+    errno.EIO: (IntegrityError, "the disk does not give a file's bytes back"),
+    errno.ELOOP: (UnsafePathError, "not a regular file"),
+    errno.ENXIO: (UnsafePathError, "not a regular file"),
+    errno.ESTALE: (LocationUnreachable, "a location vanished while it was read"),
+    errno.ENOTCONN: (LocationUnreachable, "a location vanished while it was read"),
+    errno.ENODEV: (LocationUnreachable, "a location vanished while it was read"),
+    errno.ETIMEDOUT: (LocationUnreachable, "a location vanished while it was read"),
+}
+_ON_WRITING: dict[int, tuple[type[ColdchainError], str]] = {
+    errno.ENOSPC: (OutOfSpace, "no space left"),
+    errno.EDQUOT: (OutOfSpace, "no space left"),
+    errno.EACCES: (ConfigurationError, "this user may not write here"),
+    errno.EPERM: (ConfigurationError, "this user may not write here"),
+    errno.EROFS: (ConfigurationError, "the file system is mounted read-only"),
+    errno.ENAMETOOLONG: (InputError, "a name is too long for the location's file system"),
+    errno.EILSEQ: (InputError, "a name is not possible on the location's file system"),
+    errno.EINVAL: (InputError, "a name is not possible on the location's file system"),
+    errno.EFBIG: (InputError, "a file is too large for the location's file system"),
+    errno.ELOOP: (UnsafePathError, "a symbolic link stands where a file is to be written"),
+    errno.EISDIR: (UnsafePathError, "a folder stands where a file is to be written"),
+    errno.ENOTDIR: (UnsafePathError, "a file stands where a folder is to be written"),
+    errno.EEXIST: (UnsafePathError, "a file stands where a folder is to be written"),
+}
 
 Progress = Callable[[int, int], None]
 """Told files done and files in all."""
@@ -35,21 +64,35 @@ def names_below(root: Path) -> list[str]:
     Raises:
         UnsafePathError: a symbolic link, a device, or a name that cannot stand in a manifest.
     """
-    found = [safe_name(name) for name in _walk(root, "") if name != MANIFEST]
+    with _reading(root):
+        found = [safe_name(name) for name in _walk(root) if name != MANIFEST]
     return sorted(found, key=os.fsencode)
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(folder / entry.name, name + "/")
-            elif entry.is_file(follow_symlinks=False):
-                yield name
-            else:
-                kind = "a symbolic link" if entry.is_symlink() else "not a regular file"
-                raise UnsafePathError(f"{kind} stands among the data", on=repr(str(folder / entry.name)), hint="replace it by the file itself")
+def _walk(root: Path) -> Iterator[str]:
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with os.scandir(root / prefix) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{prefix}{entry.name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    yield prefix + entry.name
+                else:
+                    kind = "a symbolic link" if entry.is_symlink() else "not a regular file"
+                    raise UnsafePathError(f"{kind} stands among the data", on=repr(entry.path), hint="replace it by the file itself")
+
+
+def folders_of(names: Iterable[str]) -> list[str]:
+    """Every folder that relative names pass through, the root (an empty name) first and parents before children."""
+    found = {""}
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return sorted(found)
 
 
 def copy_tree(source: Path, target: Path, names: list[str], progress: Progress = no_progress) -> Manifest:
@@ -60,18 +103,21 @@ def copy_tree(source: Path, target: Path, names: list[str], progress: Progress =
     Returns:
         The manifest of what was read from `source`.
     """
-    for folder in sorted({(target / name).parent for name in names} | {target}):
-        folder.mkdir(parents=True, exist_ok=True)
+    folders = [target / folder for folder in folders_of(names)]
+    with _writing(target):
+        target.mkdir(parents=True, exist_ok=True)
+        for folder in folders[1:]:
+            folder.mkdir(exist_ok=True)
     digests = _parallel(lambda name: _copy_file(source / name, target / name), names, progress)
-    for folder in {(target / name).parent for name in names} | {target}:
+    for folder in folders:
         sync_folder(folder)
     return Manifest.of(zip(names, digests, strict=True))
 
 
 def hash_tree(root: Path, names: list[str], progress: Progress = no_progress) -> Manifest:
     """Read files back from the disk itself (not the page cache) and hash them; their names are made durable first."""
-    for folder in {(root / name).parent for name in names}:
-        sync_folder(folder)
+    for folder in folders_of(names):
+        sync_folder(root / folder)
     return Manifest.of(zip(names, _parallel(lambda name: read_back(root / name), names, progress), strict=True))
 
 
@@ -99,88 +145,109 @@ def partial_name(name: str) -> str:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with _writing(folder):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_durably(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
     partial = path.with_name(partial_name(path.name))
-    with _space(path), partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with _writing(path):
+        with open(_create(partial), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
     sync_folder(path.parent)
+
+
+def _create(path: Path) -> int:
+    """Open a new or half-written file for writing, never through a link."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def _copy_file(source: Path, target: Path) -> str:
     with _open_regular(source) as reading:
         before = os.fstat(reading)
-        if (digest := _already_there(target, before.st_size, reading)) is None:
+        digest = _hash(reading) if _size(target) == before.st_size else None
+        if digest is None or read_back(target) != digest:
             digest = _write_whole(reading, target, before)
         _refuse_change(source, before, os.fstat(reading))
         return digest
 
 
-def _already_there(target: Path, size: int, source: int) -> str | None:
-    """Digest of the source where the target holds the same bytes, else nothing."""
-    if not target.is_file() or target.stat().st_size != size:
+def _size(path: Path) -> int | None:
+    """Size of a file, or nothing where no regular file stands."""
+    try:
+        found = os.lstat(path)
+    except OSError:
         return None
-    digest = _hash(source)
-    return digest if read_back(target) == digest else None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _write_whole(reading: int, target: Path, before: os.stat_result) -> str:
     partial = target.with_name(partial_name(target.name))
-    with _space(target), partial.open("wb", buffering=0) as writing:
-        digest = _pump(reading, writing.fileno())
-        os.utime(writing.fileno(), ns=(before.st_atime_ns, before.st_mtime_ns))
-        os.fsync(writing.fileno())
-    partial.replace(target)
+    with _writing(target):
+        writing = _create(partial)
+    try:
+        digest = _pump(reading, writing, target)
+        with _writing(target):
+            os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
+            os.fsync(writing)
+    finally:
+        os.close(writing)
+    with _writing(target):
+        partial.replace(target)
     return digest
 
 
-def _pump(reading: int, writing: int) -> str:
+def _pump(reading: int, writing: int, target: Path) -> str:
     """Copy all bytes from one open file to another through the hash."""
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(BLOCK))
+    digest, block = hashlib.sha256(), _block()
     os.lseek(reading, 0, os.SEEK_SET)
-    while count := os.readv(reading, [buffer]):
-        digest.update(buffer[:count])
-        written = 0
-        while written < count:
-            written += os.write(writing, buffer[written:count])
+    while count := os.readv(reading, [block]):
+        digest.update(block[:count])
+        with _writing(target):
+            _write_all(writing, block[:count])
     return digest.hexdigest()
+
+
+def _write_all(writing: int, content: memoryview) -> None:
+    while content:
+        content = content[os.write(writing, content) :]
 
 
 def _hash(handle: int) -> str:
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(BLOCK))
+    digest, block = hashlib.sha256(), _block()
     os.lseek(handle, 0, os.SEEK_SET)
-    while count := os.readv(handle, [buffer]):
-        digest.update(buffer[:count])
+    while count := os.readv(handle, [block]):
+        digest.update(block[:count])
     return digest.hexdigest()
+
+
+def _block() -> memoryview:
+    """Memory for one block, the same for all files of a thread: fresh pages would cost more than a small file's hash."""
+    if not hasattr(_blocks, "block"):
+        _blocks.block = memoryview(bytearray(BLOCK))
+    found: memoryview = _blocks.block
+    return found
 
 
 @contextmanager
 def _open_regular(path: Path) -> Iterator[int]:
     """Open a file for reading, refusing links and anything that is not a regular file."""
-    try:
+    with _reading(path):
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise IntegrityError("a file is missing", on=repr(str(path)), expected="a file", got="nothing") from error
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENXIO}:
-            raise UnsafePathError("not a regular file", on=repr(str(path)), got=error.strerror) from error
-        raise InputError("a file cannot be read", on=repr(str(path)), got=error.strerror) from error
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise UnsafePathError("not a regular file", on=repr(str(path)))
-        yield handle
-    finally:
-        os.close(handle)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise UnsafePathError("not a regular file", on=repr(str(path)))
+            yield handle
+        finally:
+            os.close(handle)
 
 
 def _refuse_change(path: Path, before: os.stat_result, after: os.stat_result) -> None:
@@ -196,13 +263,20 @@ def _refuse_change(path: Path, before: os.stat_result, after: os.stat_result) ->
 
 
 @contextmanager
-def _space(path: Path) -> Iterator[None]:
-    """Translate a full disk or quota."""
+def _reading(path: Path) -> Iterator[None]:
+    """Translate what the system says when a file or folder cannot be read."""
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise OutOfSpace(
-                "no space left", on=repr(str(path)), got=error.strerror, done="what is whole stays in staging", hint="free space, then start again"
-            ) from error
-        raise
+        kind, what = _ON_READING.get(error.errno or 0, (InputError, "a file cannot be read"))
+        raise kind(what, on=repr(str(error.filename or path)), got=error.strerror, done="nothing was changed") from error
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Translate what the system says when a file or folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        kind, what = _ON_WRITING.get(error.errno or 0, (LocationUnreachable, "a location does not take bytes"))
+        raise kind(what, on=repr(str(path)), got=error.strerror, done="what is whole stays in staging", hint="mend that, then start again") from error

@@ -32,7 +32,9 @@ class IngestForm(DatasetForm):
 
     folder: str = Field("", title="Acquisition folder", description="Folder below the acquisition location; the dataset's name where empty")
     title: str = Field("", title="Project title", description="Only for a new project: what it is about")
-    origin: Origin = Field(Origin.OWN, title="Data origin", description="Only for a new project: who the data came from. It decides where data may go")
+    origin: Origin = Field(
+        Origin.OWN, title="Data origin", description="Only for a new project: who the data came from. It decides where data may go"
+    )
     agreement: str = Field("", title="Agreement", description="Only for a new project of a collaborator: the agreement's name")
 
 
@@ -40,13 +42,21 @@ class SegmentForm(DatasetForm):
     """What to segment, and by which model."""
 
     channel: str = Field("DNA", title="Channel", description="Name of the channel that shows the nuclei")
-    model: ModelName = Field(ModelName.NUCLEI_SMALL, title="Model", description="nuclei-small is shipped; the others are downloaded where there is a network")
+    model: ModelName = Field(
+        ModelName.NUCLEI_SMALL, title="Model", description="nuclei-small is shipped; the others are downloaded where there is a network"
+    )
 
 
 class PromoteForm(DatasetForm):
     """What to promote."""
 
-    version: str = Field("1.0", title="Release version", max_length=32, pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*$", description="Written into the release's README")
+    version: str = Field(
+        "1.0",
+        title="Release version",
+        max_length=32,
+        pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*$",
+        description="Written into the release's README",
+    )
 
 
 class SweepForm(Form):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import datetime as dt
+LAST_ZONE = dt.timezone(dt.timedelta(hours=-12))
+"""Where a day ends last on Earth: a hold has no zone, so it is given the benefit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,10 @@ class Hold:
     reason: str
     who: str
     until: dt.date
+
+    def holds(self, now: dt.datetime) -> bool:
+        """Whether the hold lasts: to the end of its last day, and that day ends last in UTC-12."""
+        return self.until >= now.astimezone(LAST_ZONE).date()
 
 
 class Use(StrEnum):

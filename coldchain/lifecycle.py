@@ -49,7 +49,11 @@ class State:
 
     def stands(self, level: Level, location: str) -> bool:
         """Whether a level has a copy at a location that was verified once; a suspect one is for the audit, not for a second copy."""
-        here = {copy.state for copy in self.copies if copy.location == location and level in self.current and copy.artifact == self.current[level].id}
+        here = {
+            copy.state
+            for copy in self.copies
+            if copy.location == location and level in self.current and copy.artifact == self.current[level].id
+        }
         return bool(here & {CopyState.VERIFIED, CopyState.SUSPECT, CopyState.LOST})
 
     def missing(self, levels: tuple[Level, ...], *locations: str) -> list[str]:

@@ -113,7 +113,11 @@ def local_folder(ws: Workspace, artifact: Artifact) -> Path:
     """Local folder of a verified copy that can be read, on scratch where there is one."""
     copies = transfer.readable(ws, artifact, prefer=ws.site.roles.scratch)
     if not copies:
-        raise NotInCatalogue("no verified copy can be read", on=artifact.label, hint="run `stage`, or mount its location; `coldchain status` shows where it stands")
+        raise NotInCatalogue(
+            "no verified copy can be read",
+            on=artifact.label,
+            hint="run `stage`, or mount its location; `coldchain status` shows where it stands",
+        )
     return ws.store(copies[0].location).local(copies[0].path)
 
 
@@ -173,7 +177,9 @@ def _record(
 def _acquired(source: Path) -> list[str]:
     """List the files of an acquisition."""
     if not source.is_dir() or source.is_symlink():
-        raise InputError("no such acquisition folder", on=source, hint="look at the folder's name in the form, and at the mount of the workstation")
+        raise InputError(
+            "no such acquisition folder", on=source, hint="look at the folder's name in the form, and at the mount of the workstation"
+        )
     if (source / MANIFEST).exists():
         raise UnsafePathError("a file has the name of the manifest", on=source / MANIFEST, hint="rename it before it is ingested")
     if not (names := files.names_below(source)):

@@ -6,10 +6,12 @@ attempt counts, so what is reported is what was in force for the user who ran it
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from coldchain.errors import ProtectionError
@@ -38,12 +40,15 @@ def protect(folder: Path, wanted: Protection) -> Probe:
 
 
 def probe(folder: Path, method: Protection) -> Probe:
-    """Try to add, change, truncate, rename and delete; what succeeds is undone and reported as a hole."""
+    """Try to add, change, truncate, rename and delete; what succeeds is reported as a hole.
+
+    No attempt can harm: being cut off in the middle leaves at most an empty folder.
+    """
     victim = folder / MANIFEST
     attempts: dict[str, Callable[[], None]] = {
         "add a file": lambda: _attempt_add(folder),
         "write or truncate a file": lambda: os.close(os.open(victim, os.O_WRONLY | os.O_APPEND)),
-        "rename or delete a file": lambda: _attempt_rename(victim),
+        "rename or delete a file": lambda: victim.rmdir(),  # "not a directory" is said only to one who may remove it
     }
     return Probe(str(method), tuple(name for name, attempt in attempts.items() if _succeeds(attempt)))
 
@@ -94,10 +99,16 @@ def _demand(folder: Path, wanted: Protection, found: Probe) -> Probe:
 def _apply(folder: Path, method: Protection) -> Probe:
     for path in _bottom_up(folder):
         if method is Protection.PERMISSIONS:
-            path.chmod(path.stat().st_mode & ~0o222)
+            _take_write_bits(path)
         else:
             _make_immutable(path)
     return probe(folder, method)
+
+
+def _take_write_bits(path: Path) -> None:
+    mode = path.stat().st_mode
+    if mode & 0o222:
+        path.chmod(mode & ~0o222)
 
 
 def _make_immutable(path: Path) -> None:
@@ -115,21 +126,17 @@ def _bottom_up(folder: Path) -> Iterator[Path]:
 
 
 def _succeeds(attempt: Callable[[], None]) -> bool:
+    """Whether an attempt went through; only a refusal is a refusal, any other failure counts as a hole."""
     try:
         attempt()
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}
     return True
 
 
 def _attempt_add(folder: Path) -> None:
+    """Make an empty folder, which is no file of the artifact if we are cut off before it is gone again."""
     path = folder / _PROBE_NAME
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-    path.unlink()
-
-
-def _attempt_rename(victim: Path) -> None:
-    """Renaming asks the same right of the folder as deleting, and can be undone."""
-    aside = victim.with_name(_PROBE_NAME)
-    victim.rename(aside)
-    aside.rename(victim)
+    with suppress(FileExistsError):
+        path.mkdir()
+    path.rmdir()

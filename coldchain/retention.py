@@ -10,10 +10,11 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import product
 from typing import TYPE_CHECKING
 
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.policy import Approval, Policy, Rule
+from coldchain.policy import Approval, Policy, Rule, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,6 +115,10 @@ def due(copy: Copy, policy: Policy) -> dt.datetime:
     return copy.due_at or copy.created_at + dt.timedelta(days=policy.purge.after_days)
 
 
+Counted = tuple[tuple["Copy", "Location"], ...]
+"""One copy of each failure domain, and where it stands."""
+
+
 @dataclass(frozen=True)
 class _Judge:
     """The ledger with the copies that remain at this point of the batch."""
@@ -132,24 +137,31 @@ class _Judge:
     def standing(self, artifact: Artifact) -> Standing:
         """Count copies, one for each failure domain, against what the rule wants."""
         wanted = self.rule(artifact).wanted
-        domains: dict[str, Copy] = {}
+        domains: dict[str, list[tuple[Copy, Location]]] = {}
         reasons: list[str] = []
         for copy in sorted(self.copies_of(artifact), key=lambda copy: (str(copy.verified_at), copy.id), reverse=True):
             location = self.ledger.locations.get(copy.location)
             if why := self.discounted(copy, location, wanted.verified_within_days):
                 reasons.append(f"{copy.location} does not count: {why}")
-            elif location is not None and domains.setdefault(location.domain, copy) is not copy:
-                reasons.append(f"{copy.location} does not count: failure domain {location.domain} is counted already")
-        places = [self.ledger.locations[copy.location] for copy in domains.values()]
-        missing = _missing(
-            {
-                "copies": (wanted.copies, len(places)),
-                "media": (wanted.media, len({place.medium for place in places})),
-                "off site": (wanted.off_site, sum(place.site != self.ledger.home for place in places)),
-            }
-        )
-        counted = tuple(copy.id for copy in domains.values())
-        return Standing(not missing, counted, (_stands_at(places), *missing, *reasons))
+            elif location is not None:
+                domains.setdefault(location.domain, []).append((copy, location))
+        counted = min(product(*domains.values()), key=lambda chosen: len(_missing(chosen, wanted, self.ledger.home)))
+        reasons += [
+            f"{copy.location} does not count: failure domain {location.domain} is counted already"
+            for found in domains.values()
+            for copy, location in found
+            if (copy, location) not in counted
+        ]
+        missing = _missing(counted, wanted, self.ledger.home)
+        return Standing(not missing, tuple(copy.id for copy, _ in counted), (_stands_at(counted), *missing, *reasons))
+
+    def cover(self, artifact: Artifact) -> Standing:
+        """What covers an artifact: its own copies or, where they do not do, what it can be made again from."""
+        own = self.standing(artifact)
+        if own.stands:
+            return own
+        again = self.remakeable(artifact)
+        return again if again.stands else Standing(False, (), (*own.reasons, *again.reasons))
 
     def copies_of(self, artifact: Artifact) -> Iterable[Copy]:
         return (copy for copy in self.remaining.values() if copy.artifact == artifact.id)
@@ -196,7 +208,7 @@ def _decide(copy: Copy, judge: _Judge) -> Decision:
     if artifact is None or location is None:
         return Decision(copy.id, Action.KEEP, ("its artifact or location is not known here",))
     if copy.state is CopyState.TRASHED:
-        return _empty_trash(copy, judge)
+        return _empty_trash(copy, artifact, judge)
     if copy.state is not CopyState.VERIFIED:
         return Decision(copy.id, Action.KEEP, (f"its state is {copy.state}: {copy.detail or 'nothing is removed in doubt'}",))
     if not location.transient:
@@ -208,13 +220,10 @@ def _decide(copy: Copy, judge: _Judge) -> Decision:
 
 def _purge(copy: Copy, artifact: Artifact, judge: _Judge) -> Decision:
     """Decide for a scratch copy that is due and that nobody holds."""
-    own = judge.standing(artifact)
-    if own.stands:
-        return Decision(copy.id, _removal(judge.policy), (f"due since {_day(due(copy, judge.policy))}", *own.reasons), own.copies)
-    again = judge.remakeable(artifact)
-    if again.stands:
-        return Decision(copy.id, _removal(judge.policy), (f"due since {_day(due(copy, judge.policy))}", *again.reasons), again.copies)
-    return Decision(copy.id, Action.KEEP, ("not covered", *own.reasons, *again.reasons))
+    cover = judge.cover(artifact)
+    if not cover.stands:
+        return Decision(copy.id, Action.KEEP, ("not covered", *cover.reasons))
+    return Decision(copy.id, _removal(judge.policy), (f"due since {_day(due(copy, judge.policy))}", *cover.reasons), cover.copies)
 
 
 def _removal(policy: Policy) -> Action:
@@ -223,37 +232,53 @@ def _removal(policy: Policy) -> Action:
 
 def _blocked(copy: Copy, artifact: Artifact, judge: _Judge) -> list[str]:
     """Why a copy must stay whatever else stands."""
-    ledger, now = judge.ledger, judge.now
     found = []
-    if due(copy, judge.policy) > now:
+    if due(copy, judge.policy) > judge.now:
         found.append(f"not due before {_day(due(copy, judge.policy))}")
-    if copy.created_at > now:
+    if copy.created_at > judge.now:
         found.append("it was made in the future: a clock is wrong")
-    if copy.location not in ledger.reachable:
-        found.append("its location cannot be reached")
+    return found + _kept_by_others(copy, artifact, judge)
+
+
+def _kept_by_others(copy: Copy, artifact: Artifact, judge: _Judge) -> list[str]:
+    """Who or what keeps a copy, on scratch as in the trash: its location, a person, a run."""
+    ledger, now = judge.ledger, judge.now
+    found = [] if copy.location in ledger.reachable else ["its location cannot be reached"]
     found += [f"held by {hold.who} until {hold.until}: {hold.reason}" for hold in _holds(artifact, ledger, now)]
-    found += [f"in use ({lease.use}) until {lease.until.isoformat(timespec='minutes')}" for lease in ledger.leases if lease.scope == artifact.id]
+    found += [
+        f"in use ({lease.use}) until {lease.until.isoformat(timespec='minutes')}" for lease in ledger.leases if lease.scope == artifact.id
+    ]
     return found
 
 
 def _holds(artifact: Artifact, ledger: Ledger, now: dt.datetime) -> list[Hold]:
-    return [hold for hold in ledger.holds if hold.dataset == artifact.dataset and hold.until >= now.date()]
+    return [hold for hold in ledger.holds if hold.dataset == artifact.dataset and hold.holds(now)]
 
 
-def _empty_trash(copy: Copy, judge: _Judge) -> Decision:
-    if judge.ledger.locations[copy.location].name not in judge.ledger.reachable:
-        return Decision(copy.id, Action.KEEP, ("in the trash; its location cannot be reached",))
+def _empty_trash(copy: Copy, artifact: Artifact, judge: _Judge) -> Decision:
+    """Decide for a copy in the trash: what covered it when it was put there may be gone by now."""
     if copy.due_at is None or copy.due_at > judge.now:
         return Decision(copy.id, Action.KEEP, (f"in the trash until {_day(copy.due_at) if copy.due_at else 'an unknown day'}",))
-    return Decision(copy.id, Action.DELETE, (f"its grace in the trash ended on {_day(copy.due_at)}",))
+    if blocking := _kept_by_others(copy, artifact, judge):
+        return Decision(copy.id, Action.KEEP, ("in the trash", *blocking))
+    cover = judge.cover(artifact)
+    if not cover.stands:
+        return Decision(copy.id, Action.KEEP, ("in the trash, and not covered any more", *cover.reasons))
+    return Decision(copy.id, Action.DELETE, (f"its grace in the trash ended on {_day(copy.due_at)}", *cover.reasons), cover.copies)
 
 
-def _missing(counts: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
-    return tuple(f"{name}: wanted {wanted}, found {found}" for name, (wanted, found) in counts.items() if found < wanted)
+def _missing(counted: Counted, wanted: Wanted, home: str) -> tuple[str, ...]:
+    """What a choice of copies lacks of what the policy wants."""
+    counts = {
+        "copies": (wanted.copies, len(counted)),
+        "media": (wanted.media, len({place.medium for _, place in counted})),
+        "off site": (wanted.off_site, sum(place.site != home for _, place in counted)),
+    }
+    return tuple(f"{name}: wanted {wish}, found {found}" for name, (wish, found) in counts.items() if found < wish)
 
 
-def _stands_at(places: list[Location]) -> str:
-    return "stands at " + (", ".join(f"{place.name} ({place.medium}, {place.site})" for place in places) or "no counting place")
+def _stands_at(counted: Counted) -> str:
+    return "stands at " + (", ".join(f"{place.name} ({place.medium}, {place.site})" for _, place in counted) or "no counting place")
 
 
 def _shortfalls(judge: _Judge) -> dict[str, tuple[str, ...]]:
@@ -261,7 +286,7 @@ def _shortfalls(judge: _Judge) -> dict[str, tuple[str, ...]]:
     found = {}
     for artifact in judge.ledger.artifacts.values():
         own = judge.standing(artifact)
-        if not own.stands and not judge.remakeable(artifact).stands:
+        if not judge.cover(artifact).stands:
             found[artifact.id] = own.reasons
     return found
 
@@ -274,8 +299,7 @@ def _warnings(judge: _Judge) -> Iterable[str]:
         if location is None or artifact is None or location.purge_age_days is None:
             continue
         lost_at = copy.created_at + dt.timedelta(days=location.purge_age_days)
-        others = judge.without(copy)
-        if lost_at - judge.now < dt.timedelta(days=7) and not (others.standing(artifact).stands or others.remakeable(artifact).stands):
+        if lost_at - judge.now < dt.timedelta(days=7) and not judge.without(copy).cover(artifact).stands:
             yield f"{artifact.label} at {location.name} goes on {_day(lost_at)} by the cluster's own purge, and nothing covers it"
 
 

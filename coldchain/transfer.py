@@ -55,7 +55,13 @@ def permit(ws: Workspace, dataset: str, to: str) -> None:
     project = ws.catalogue.project(dataset.split("/", 1)[0])
     verdict = may_go(project, ws.site.location(to), ws.now().date())
     if not verdict.allowed:
-        raise EgressRefused("these data may not go there", on=f"{dataset} to {to}", got=verdict.reason, done="nothing was moved", hint="see the project's agreement")
+        raise EgressRefused(
+            "these data may not go there",
+            on=f"{dataset} to {to}",
+            got=verdict.reason,
+            done="nothing was moved",
+            hint="see the project's agreement",
+        )
 
 
 def staging(name: str) -> str:
@@ -78,7 +84,12 @@ def land(store: Store, source: Path, staged: str, names: Sequence[str], progress
     manifest = store.put(source, staged, list(names), progress)
     if wrong := compare(manifest, store.read_back(staged, progress)):
         store.delete(staged)
-        raise IntegrityError("what was written is not what is read back", on=f"{store.location.name}:{staged}", got=_listed(wrong), done="staging was emptied")
+        raise IntegrityError(
+            "what was written is not what is read back",
+            on=f"{store.location.name}:{staged}",
+            got=_listed(wrong),
+            done="staging was emptied",
+        )
     return manifest
 
 
@@ -97,7 +108,11 @@ def verify_in_place(ws: Workspace, artifact: Artifact, copy: Copy, progress: fil
     """Read a copy back under its final name, protect it, and let it count."""
     if wrong := mismatches(ws.store(copy.location), artifact, copy, progress):
         raise IntegrityError(
-            "something else stands in an artifact's place", on=f"{copy.location}:{copy.path}", expected=artifact.label, got=_listed(wrong), done="nothing was changed"
+            "something else stands in an artifact's place",
+            on=f"{copy.location}:{copy.path}",
+            expected=artifact.label,
+            got=_listed(wrong),
+            done="nothing was changed",
         )
     return _count(ws, copy)
 
@@ -107,7 +122,9 @@ def _count(ws: Workspace, copy: Copy) -> Copy:
     probe = ws.store(copy.location).protect(copy.path)
     force = probe.method if probe.in_force else "none"
     now = ws.now()
-    return ws.catalogue.change_copy(copy.id, state=CopyState.VERIFIED, verified_at=now, due_at=due_at(ws, copy.location, now), protection=force, detail="")
+    return ws.catalogue.change_copy(
+        copy.id, state=CopyState.VERIFIED, verified_at=now, due_at=due_at(ws, copy.location, now), protection=force, detail=""
+    )
 
 
 def mismatches(store: Store, artifact: Artifact, copy: Copy, progress: files.Progress) -> list[Mismatch]:
@@ -155,8 +172,12 @@ def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress:
         mark_suspect(ws, source, wrong)
         tried.append(f"{source.location}: {_listed(wrong)}")
     if tried:
-        raise IntegrityError("no copy has the artifact's bytes any more", on=artifact.label, got="; ".join(tried), done="these copies are suspect now")
-    raise NotInCatalogue("no verified copy can be read", on=artifact.label, hint="is its location mounted? `coldchain status` shows where it stands")
+        raise IntegrityError(
+            "no copy has the artifact's bytes any more", on=artifact.label, got="; ".join(tried), done="these copies are suspect now"
+        )
+    raise NotInCatalogue(
+        "no verified copy can be read", on=artifact.label, hint="is its location mounted? `coldchain status` shows where it stands"
+    )
 
 
 def _finish(ws: Workspace, copy: Copy, staged: str, manifest: Manifest) -> Copy:
@@ -180,7 +201,11 @@ def _drop_strangers(store: Store, staged: str, names: Sequence[str]) -> None:
 def _refuse_doubtful(artifact: Artifact, copy: Copy) -> None:
     if copy.state in {CopyState.SUSPECT, CopyState.LOST}:
         raise IntegrityError(
-            f"a {copy.state} copy stands in the place of a new one", on=f"{artifact.label} at {copy.location}", got=copy.detail, done="nothing was changed", hint="look at it; repair comes from a verified copy"
+            f"a {copy.state} copy stands in the place of a new one",
+            on=f"{artifact.label} at {copy.location}",
+            got=copy.detail,
+            done="nothing was changed",
+            hint="look at it; repair comes from a verified copy",
         )
 
 

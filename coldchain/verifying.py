@@ -25,7 +25,9 @@ class Verified:
     found: str
 
 
-def verify(ws: Workspace, *, dataset: str | None = None, location: str | None = None, progress: files.Progress = files.no_progress) -> list[Verified]:
+def verify(
+    ws: Workspace, *, dataset: str | None = None, location: str | None = None, progress: files.Progress = files.no_progress
+) -> list[Verified]:
     """Read back the verified and suspect copies of a dataset, or of a location; a mismatch makes a copy suspect.
 
     A suspect copy whose bytes match again stays suspect: a disk that gave wrong bytes once is for a person to judge.
@@ -36,7 +38,9 @@ def verify(ws: Workspace, *, dataset: str | None = None, location: str | None = 
     if dataset:
         ws.catalogue.dataset(dataset)
     states = [CopyState.VERIFIED, CopyState.SUSPECT]
-    copies = [copy for copy in ws.catalogue.copies(location=location, states=states) if dataset is None or copy.artifact.startswith(f"{dataset}/")]
+    copies = [
+        copy for copy in ws.catalogue.copies(location=location, states=states) if dataset is None or copy.artifact.startswith(f"{dataset}/")
+    ]
     return [_verify(ws, copy, progress) for copy in copies]
 
 
@@ -51,4 +55,6 @@ def _verify(ws: Workspace, copy: Copy, progress: files.Progress) -> Verified:
         return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, False, suspect.detail)
     if copy.state is CopyState.VERIFIED:
         ws.catalogue.change_copy(copy.id, verified_at=ws.now())
-    return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, copy.state is CopyState.VERIFIED, copy.detail or "every byte matches")
+    return Verified(
+        artifact.label, copy.location, artifact.files, artifact.bytes, copy.state is CopyState.VERIFIED, copy.detail or "every byte matches"
+    )

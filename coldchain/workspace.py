@@ -48,7 +48,11 @@ class Workspace:
         store, known = self.stores[name], self.catalogue.identity(name)
         if (found := store.identity()) != known:
             raise LocationUnreachable(
-                "another medium stands at a location", on=name, expected=f"identity {known or 'of a registered location'}", got=found, hint="mount the right one"
+                "another medium stands at a location",
+                on=name,
+                expected=f"identity {known or 'of a registered location'}",
+                got=found,
+                hint="mount the right one",
             )
         return store
 
@@ -72,7 +76,9 @@ class Workspace:
         if found := self.catalogue.artifacts(dataset, level):
             return found[-1]
         self.catalogue.dataset(dataset)
-        raise NotInCatalogue(f"{level} was not made yet", on=dataset, hint="run the transition before this one; `coldchain status` shows what there is")
+        raise NotInCatalogue(
+            f"{level} was not made yet", on=dataset, hint="run the transition before this one; `coldchain status` shows what there is"
+        )
 
     def ledger(self, *, ours: frozenset[str] = frozenset()) -> Ledger:
         """Everything the retention decision may know now; leases of the holders in `ours` do not hinder us."""

@@ -82,10 +82,10 @@ def _scalar(node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - whatever YAML
 
 
 def _mapping(node: yaml.MappingNode, place: Place, lines: dict[Place, int], path: Path, depth: int) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
+    found: dict[str | int, Any] = {}
     for key_node, value_node in node.value:
         key = _scalar(key_node, f"{path}:{key_node.start_mark.line + 1}")
-        if not isinstance(key, str | int | float | bool):
+        if not isinstance(key, str | int):
             raise ConfigurationError("a field's name is not a word", on=f"{path}:{key_node.start_mark.line + 1}", got=repr(key)[:80])
         if key in found:
             raise ConfigurationError("a field stands twice", on=f"{path}:{key_node.start_mark.line + 1}", got=key)

@@ -33,7 +33,7 @@ def _said(as_json: bool) -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _print(data: Any, as_json: bool, show: Callable[[], None]) -> None:  # noqa: ANN401, FBT001 - anything JSON can hold
+def _print(data: Any, as_json: bool, show: Callable[[], None]) -> None:
     if as_json:
         typer.echo(json.dumps(data, indent=2, sort_keys=True, default=str))
     else:
@@ -139,7 +139,9 @@ def doctor(
 
 
 @app.command()
-def demo(folder: FolderOption = Path("demo-site"), clean: Annotated[bool, typer.Option(help="Throw the demo's site away.")] = False) -> None:
+def demo(
+    folder: FolderOption = Path("demo-site"), clean: Annotated[bool, typer.Option(help="Throw the demo's site away.")] = False
+) -> None:
     """Run the main job on embedded defaults: two plates, from the instrument to the cold archive."""
     from deployments import demo as job
     from deployments import tables
@@ -155,7 +157,11 @@ def demo(folder: FolderOption = Path("demo-site"), clean: Annotated[bool, typer.
 
 
 @app.command()
-def ui(folder: FolderOption = Path("demo-site"), site: SiteOption = None, port: Annotated[int | None, typer.Option(help="Port; 4200 where it is free.")] = None) -> None:
+def ui(
+    folder: FolderOption = Path("demo-site"),
+    site: SiteOption = None,
+    port: Annotated[int | None, typer.Option(help="Port; 4200 where it is free.")] = None,
+) -> None:
     """Start a Prefect server, a worker and all deployments on a site, print the address, and stay until Ctrl-C."""
     from deployments import demo as job
     from deployments.ui import serve

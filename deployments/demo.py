@@ -18,7 +18,7 @@ from tasks.workspace import open_workspace
 PROJECT = "PRJ-0001"
 SITE = "site.yaml"
 QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR", "DASK_LOGGING__DISTRIBUTED": "warning", "TF_CPP_MIN_LOG_LEVEL": "3"}
-"""Prefect's, dask's and TensorFlow's own lines are not shown; what our tasks say is, see `_Lines`. Read when these packages are imported."""
+"""Silences Prefect, dask and TensorFlow, which read this when they are imported; `_Lines` shows what our tasks say."""
 
 
 def prepare(folder: Path) -> list[str]:

@@ -40,11 +40,19 @@ def examine(ws: Workspace) -> list[Finding]:
 
 
 def _location(ws: Workspace, location: Location) -> Iterator[Finding]:
-    identity = _looked(f"{location.name}: identity", lambda: f"{ws.store(location.name).identity()[:8]}, as registered", "mount it, or `coldchain doctor --register`")
+    identity = _looked(
+        f"{location.name}: identity",
+        lambda: f"{ws.store(location.name).identity()[:8]}, as registered",
+        "mount it, or `coldchain doctor --register`",
+    )
     yield identity
     if identity.ok:
         yield _space(ws, location)
-        yield _looked(f"{location.name}: rights and clock", lambda: _written(ws, location), "give the service's user write rights; set the clocks by NTP")
+        yield _looked(
+            f"{location.name}: rights and clock",
+            lambda: _written(ws, location),
+            "give the service's user write rights; set the clocks by NTP",
+        )
         yield _protection(ws, location)
 
 
@@ -58,7 +66,12 @@ def _looked(what: str, look: Callable[[], str], hint: str) -> Finding:
 def _space(ws: Workspace, location: Location) -> Finding:
     space = ws.store(location.name).capacity()
     share = space.free / max(space.total, 1)
-    return Finding(f"{location.name}: space", share >= LEAST_FREE, f"{space.free / 1e9:.1f} of {space.total / 1e9:.1f} GB free", "" if share >= LEAST_FREE else "make room")
+    return Finding(
+        f"{location.name}: space",
+        share >= LEAST_FREE,
+        f"{space.free / 1e9:.1f} of {space.total / 1e9:.1f} GB free",
+        "" if share >= LEAST_FREE else "make room",
+    )
 
 
 def _written(ws: Workspace, location: Location) -> str:
@@ -89,15 +102,24 @@ def _protection(ws: Workspace, location: Location) -> Finding:
     finally:
         release(folder)
         store.delete(path)
-    found = f"{probe.method} in force" if probe.in_force else f"{probe.method} is not in force for this user: it could {', '.join(probe.holes)}"
-    return Finding(what, probe.in_force, found, "" if probe.in_force else "run the service as an ordinary user, or on ext4, XFS or Btrfs as root")
+    found = (
+        f"{probe.method} in force" if probe.in_force else f"{probe.method} is not in force for this user: it could {', '.join(probe.holes)}"
+    )
+    return Finding(
+        what, probe.in_force, found, "" if probe.in_force else "run the service as an ordinary user, or on ext4, XFS or Btrfs as root"
+    )
 
 
 def _cluster(ws: Workspace) -> Finding:
     if ws.site.cluster.kind is ClusterKind.LOCAL:
         return Finding("cluster", True, f"local, {ws.site.cluster.workers} workers on {os.cpu_count()} cores")
     missing = [tool for tool in ("sbatch", "squeue", "scancel") if shutil.which(tool) is None]
-    return Finding("cluster", not missing, f"missing: {', '.join(missing)}" if missing else "SLURM's commands are there", "install the SLURM client" if missing else "")
+    return Finding(
+        "cluster",
+        not missing,
+        f"missing: {', '.join(missing)}" if missing else "SLURM's commands are there",
+        "install the SLURM client" if missing else "",
+    )
 
 
 def _server() -> Finding:

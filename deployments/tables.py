@@ -63,7 +63,7 @@ def _mark(row: Row, place: str, *, transient: bool) -> str:
 
 
 def _dataset(ws: Workspace, dataset: str, rows: Sequence[Row]) -> None:
-    """One row an artifact: a tick for each copy that was read back, what counts (copies-media-off site), and whether that is what the policy wants."""
+    """One row an artifact: a tick for each verified copy, what counts, and whether that is what the policy wants."""
     project = ws.catalogue.project(dataset.partition("/")[0])
     places = [location.name for location in ws.site.locations]
     table = _table(f"{dataset}  {project.title or project.origin}", "level", "MB", *places, "3-2-1", "covered", "read back", fold=False)
@@ -127,6 +127,8 @@ def demo(ws: Workspace, result: Sequence[dict[str, Any]], folder: Path) -> None:
     tell(f"{gone} copies were purged from scratch after their survivors were read back; {len(receipts)} receipts keep why.")
     tell("")
     tell("Look around:")
-    tell(f"  (cd {folder}/nas/projects/PRJ-0001/raw/PLATE-SYNTH && sha256sum -c MANIFEST.sha256)   the raw data, as the instrument wrote it")
+    tell(
+        f"  (cd {folder}/nas/projects/PRJ-0001/raw/PLATE-SYNTH && sha256sum -c MANIFEST.sha256)   the raw data, as the instrument wrote it"
+    )
     tell(f"  .venv/bin/coldchain why {folder}/nas/projects/PRJ-0001/raw/PLATE-SYNTH/dataset.yaml   why a file is here")
     tell("  make ui   pictures, tables and forms in the Prefect UI")

@@ -39,7 +39,9 @@ def read_description(path: Path, expected: str) -> Dataset:
     """Read a dataset.yaml and see that it speaks of the dataset that is expected."""
     dataset = yamlfile.load(path, Dataset)
     if dataset.id != expected:
-        raise InputError("dataset.yaml speaks of another dataset", on=path, expected=expected, got=dataset.id, hint="correct the form or the file")
+        raise InputError(
+            "dataset.yaml speaks of another dataset", on=path, expected=expected, got=dataset.id, hint="correct the form or the file"
+        )
     return dataset
 
 

@@ -23,7 +23,7 @@ CELLS = "single_cell_profiles.parquet"
 BULK = "bulk_profiles.parquet"
 
 
-def _step(ws: Workspace, name: str, dataset: str, makes: Level, *inputs: Level, **parameters: Any) -> Step:  # noqa: ANN401 - plain values
+def _step(ws: Workspace, name: str, dataset: str, makes: Level, *inputs: Level, **parameters: Any) -> Step:
     return Step(name, dataset, makes, tuple(ws.current(dataset, level) for level in inputs), parameters)
 
 
@@ -75,7 +75,9 @@ def segment_nuclei(dataset: str, channel: str, model: str) -> Made:
         fields, hardware = _map(ws, "segment", segment.segment_field, items, f"segmentation of {dataset}")
         used = {"name": model, "digest": fields[0]["digest"], "device": sorted({field["device"] for field in fields})}
         counts = [{"well": field["well"], "field": field["field"], "objects": field["objects"]} for field in fields]
-        return Outcome({"fields": counts, "objects": sum(field["objects"] for field in fields)}, used, hardware, ",".join(hardware["slurm_job_ids"]))
+        return Outcome(
+            {"fields": counts, "objects": sum(field["objects"] for field in fields)}, used, hardware, ",".join(hardware["slurm_job_ids"])
+        )
 
     return _told(make(ws, step, run))
 

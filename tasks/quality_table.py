@@ -22,7 +22,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return named | measures
 
 
-def _short(value: Any) -> Any:  # noqa: ANN401 - a cell
+def _short(value: Any) -> Any:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
@@ -32,5 +32,9 @@ def wells(path: Path) -> dict[str, dict[str, float]]:
 
     table = pq.read_table(path).to_pylist()
     names = {"nuclei per field": "Metadata_Count_NucleiPerField"}
-    names |= {f"intensity {key.rpartition('_')[2]}": key for key in (table[0] if table else {}) if key.startswith("Nuclei_Intensity_MeanIntensity_")}
+    names |= {
+        f"intensity {key.rpartition('_')[2]}": key
+        for key in (table[0] if table else {})
+        if key.startswith("Nuclei_Intensity_MeanIntensity_")
+    }
     return {name: {row["Metadata_Well"]: row[column] for row in table if row[column] is not None} for name, column in names.items()}

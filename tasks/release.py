@@ -71,13 +71,17 @@ def _readme(ws: Workspace, dataset: str, version: str, reports: list[GateReport]
     described = ws.catalogue.dataset(dataset)
     project = ws.catalogue.project(described.project)
     masks = ws.catalogue.activity(ws.current(dataset, Level.MASKS).activity)
-    checks = "\n".join(f"- `{each.suite}` version {each.version}: {each.rows} rows, {each.checks} checks, {len(each.warnings)} warnings" for each in reports)
+    checks = "\n".join(
+        f"- `{each.suite}` version {each.version}: {each.rows} rows, {each.checks} checks, {len(each.warnings)} warnings"
+        for each in reports
+    )
     return (
         f"# {dataset}, release {version}\n\n"
         f"{project.title or 'Untitled project'}. Origin of the data: {project.origin}.\n\n"
         f"- `{CELLS}`: one row a nucleus (`Metadata_*` says which, `Nuclei_*` are measurements)\n"
         f"- `{BULK}`: one row a well\n- `validation/`: the Great Expectations reports, begin with `index.html`\n\n"
-        f"Channels: {', '.join(described.channels.values())}. Nuclei were outlined by {masks.model['name']} ({masks.model['digest'][:12]}).\n\n"
+        f"Channels: {', '.join(described.channels.values())}. "
+        f"Nuclei were outlined by {masks.model['name']} ({masks.model['digest'][:12]}).\n\n"
         f"Validated:\n\n{checks}\n"
     )
 

@@ -16,7 +16,7 @@ from coldchain.files import Progress
 SHOW_EVERY_S = 2.0
 
 
-def only_transient(_task: Any, _run: Any, state: Any) -> bool:  # noqa: ANN401 - Prefect's retry-condition signature
+def only_transient(_task: Any, _run: Any, state: Any) -> bool:
     """Try again after a TransientError, and after nothing else."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransientError)

@@ -118,4 +118,6 @@ def copies(dataset: str | None = None) -> None:
         }
         for row in status.rows(ws.ledger(), ws.policy, ws.now(), dataset)
     ]
-    create_table_artifact(table, key=key(dataset or "all", "copies"), description=f"Copies of {dataset or 'everything'}, as the catalogue counts them")
+    create_table_artifact(
+        table, key=key(dataset or "all", "copies"), description=f"Copies of {dataset or 'everything'}, as the catalogue counts them"
+    )

@@ -19,7 +19,8 @@ def as_markdown(report: Report) -> str:
     done = "would be removed (dry run)" if report.dry_run else "removed"
     head = (
         f"# Sweep of {report.at:%Y-%m-%d %H:%M} UTC\n\nPolicy {report.policy}. {report.read_back} copies read back. "
-        f"{len(report.removed)} copies {done}, {report.bytes_removed / 1e6:.1f} MB. Receipt: {report.receipt or 'none, nothing was removed'}.\n"
+        f"{len(report.removed)} copies {done}, {report.bytes_removed / 1e6:.1f} MB. "
+        f"Receipt: {report.receipt or 'none, nothing was removed'}.\n"
     )
     parts = {
         f"Copies {done}": report.removed,
@@ -29,11 +30,17 @@ def as_markdown(report: Report) -> str:
         "Damaged or lost: nothing that needs them is removed": report.damaged,
     }
     short = [Line(artifact, "", 0, reasons) for artifact, reasons in report.shortfalls.items()]
-    return head + "".join(_section(title, lines) for title, lines in {**parts, "Not as the policy wants": short}.items() if lines) + _warned(report)
+    return (
+        head
+        + "".join(_section(title, lines) for title, lines in {**parts, "Not as the policy wants": short}.items() if lines)
+        + _warned(report)
+    )
 
 
 def _section(title: str, lines: list[Line]) -> str:
-    rows = "\n".join(f"| {line.artifact[:80]} | {line.location} | {line.bytes / 1e6:.2f} | {_cell('; '.join(line.reasons))} |" for line in lines)
+    rows = "\n".join(
+        f"| {line.artifact[:80]} | {line.location} | {line.bytes / 1e6:.2f} | {_cell('; '.join(line.reasons))} |" for line in lines
+    )
     return f"\n## {title}\n\n| artifact | location | MB | why |\n|---|---|---|---|\n{rows}\n"
 
 

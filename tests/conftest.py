@@ -51,13 +51,10 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real images that are too large for the repository, in the folder that COLDCHAIN_TEST_DATA names."""
-    named = os.environ.get("COLDCHAIN_TEST_DATA")
-    if not named:
-        pytest.skip("no real test images: set COLDCHAIN_TEST_DATA to their folder")
-    folder = Path(named)
+    """Real microscope files, beside the checkout or where COLDCHAIN_TEST_DATA says; they are never part of the repository."""
+    folder = Path(os.environ.get("COLDCHAIN_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip(f"no real test images: COLDCHAIN_TEST_DATA={folder} is no folder")
+        pytest.skip(f"no real microscope files: {folder} is no folder; COLDCHAIN_TEST_DATA names another")
     return folder
 
 

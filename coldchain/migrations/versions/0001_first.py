@@ -11,7 +11,9 @@ def upgrade() -> None:
     """Make the tables as they stood at this revision; a second process that comes at the same time finds them."""
     moment = sa.DateTime
     op.create_table("project", _id(), _text("name", unique=True), sa.Column("body", sa.JSON, nullable=False), if_not_exists=True)
-    op.create_table("dataset", _id(), _to("project"), _text("name", unique=True), sa.Column("body", sa.JSON, nullable=False), if_not_exists=True)
+    op.create_table(
+        "dataset", _id(), _to("project"), _text("name", unique=True), sa.Column("body", sa.JSON, nullable=False), if_not_exists=True
+    )
     op.create_table(
         "activity",
         sa.Column("id", sa.Text, primary_key=True),
@@ -41,7 +43,13 @@ def upgrade() -> None:
         if_not_exists=True,
     )
     _copies(moment)
-    op.create_table("location", sa.Column("name", sa.Text, primary_key=True), _text("identity", unique=True), sa.Column("registered_at", moment, nullable=False), if_not_exists=True)
+    op.create_table(
+        "location",
+        sa.Column("name", sa.Text, primary_key=True),
+        _text("identity", unique=True),
+        sa.Column("registered_at", moment, nullable=False),
+        if_not_exists=True,
+    )
     op.create_table(
         "hold",
         _id(),
@@ -52,9 +60,24 @@ def upgrade() -> None:
         sa.Column("ended", sa.Boolean, nullable=False, server_default=sa.false()),
         if_not_exists=True,
     )
-    op.create_table("lease", _id(), _text("scope", index=True), _text("use"), _text("holder", index=True), sa.Column("until", moment, nullable=False), if_not_exists=True)
     op.create_table(
-        "receipt", _id(), _text("kind"), sa.Column("at", moment, nullable=False), _text("who"), _text("body"), _text("digest", unique=True), if_not_exists=True
+        "lease",
+        _id(),
+        _text("scope", index=True),
+        _text("use"),
+        _text("holder", index=True),
+        sa.Column("until", moment, nullable=False),
+        if_not_exists=True,
+    )
+    op.create_table(
+        "receipt",
+        _id(),
+        _text("kind"),
+        sa.Column("at", moment, nullable=False),
+        _text("who"),
+        _text("body"),
+        _text("digest", unique=True),
+        if_not_exists=True,
     )
 
 
@@ -77,7 +100,9 @@ def _copies(moment: type[sa.DateTime]) -> None:
     op.create_index("copy_artifact", "copy", ["artifact_id"], if_not_exists=True)
     due, used = sa.text("due_at IS NOT NULL"), sa.text("state <> 'removed'")
     op.create_index("copy_due", "copy", ["due_at"], sqlite_where=due, postgresql_where=due, if_not_exists=True)
-    op.create_index("copy_in_use", "copy", ["artifact_id", "location"], unique=True, sqlite_where=used, postgresql_where=used, if_not_exists=True)
+    op.create_index(
+        "copy_in_use", "copy", ["artifact_id", "location"], unique=True, sqlite_where=used, postgresql_where=used, if_not_exists=True
+    )
 
 
 def _id() -> sa.Column[int]:
