@@ -106,14 +106,14 @@ def copies(dataset: str | None = None) -> None:
     places = [location.name for location in ws.site.locations]
     table = [
         {
-            "dataset": row.dataset,
+            **({} if dataset else {"dataset": row.dataset}),
             "level": row.level,
-            "artifact": row.digest,
-            "MB": round(row.bytes / 1e6, 2),
-            **{place: row.copies.get(place, "") for place in places},
-            "counts (copies-media-off site)": row.counted,
+            "counts": row.counted,
             "wanted": row.wanted,
-            "protected": row.protected,
+            "covered": row.protected,
+            **{place: row.copies.get(place, "") for place in places},
+            "MB": round(row.bytes / 1e6, 2),
+            "artifact": row.digest,
             "falls due": f"{row.falls_due:%Y-%m-%d %H:%M}" if row.falls_due else "",
         }
         for row in status.rows(ws.ledger(), ws.policy, ws.now(), dataset)
