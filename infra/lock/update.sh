@@ -10,7 +10,7 @@ compile() {  # upgrade is asked for by name: update.sh --upgrade, or --upgrade-p
 }
 
 compile --output-file infra/lock/run.txt "$@"
-compile --group dev --constraints infra/lock/run.txt --output-file infra/lock/dev.txt "$@"
+compile --group dev --output-file infra/lock/dev.txt "$@"
 
 if grep -nE '://|--(extra-)?index-url|--find-links' infra/lock/run.txt infra/lock/dev.txt; then
     echo "the lock names a host: mend that before committing it" >&2
