@@ -6,7 +6,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,27 @@ def _needs(name: str) -> bool:
     return bool(remaining(dataset_state(f"{PROJECT}/{name}")))
 
 
+@contextmanager
+def _library_lines_in(log: Path) -> Iterator[None]:
+    """Send what libraries write to standard error, here and in the workers, to a file; our own errors are shown."""
+    shown = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+
+
 def _live(folder: Path, datasets: list[str], tell: Callable[[str], None]) -> None:
     """Run the lifecycle of each dataset on a Prefect server of the site's own."""
     from deployments.server import running_server
 
     tell("Starting a Prefect server on this machine (about 15 s)")
-    with running_server(folder / "prefect", ui=False, services=True):  # services write the task runs down that pictures belong to
+    tell(f"What libraries say goes to {folder / 'demo.log'}")
+    # Services: without them nobody writes the task runs down that pictures belong to.
+    with _library_lines_in(folder / "demo.log"), running_server(folder / "prefect", ui=False, services=True):
         from coldchain.forms import LifecycleForm
         from flows.lifecycle import lifecycle
 

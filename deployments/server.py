@@ -81,7 +81,10 @@ def running_server(home: Path, *, ui: bool, services: bool, port: int | None = N
         with (home / "server.log").open("wb") as log:
             server_port = port or free_port()
             command = _server_command(server_port, ui=ui, services=services)
-            env = {**private_environment(home), "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{server_port}/api"}  # else the pages ask port 4200
+            env = {
+                **private_environment(home),
+                "PREFECT_SERVER_UI_API_URL": f"http://{LOOPBACK}:{server_port}/api",
+            }  # else the pages ask port 4200
             child = start_child(command, env=env, cwd=home, log=log, parent_death=signal.SIGKILL, inherit=[lease])
         address = f"http://{LOOPBACK}:{server_port}"
         try:

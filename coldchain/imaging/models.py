@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from importlib.resources import files
+from io import StringIO
 from math import ceil
 from pathlib import Path
 from types import MappingProxyType
@@ -140,7 +142,8 @@ def _opened(folder: Path) -> Any:
     from stardist.models import StarDist2D
 
     try:
-        return StarDist2D(None, name=folder.name, basedir=str(folder.parent))
+        with redirect_stdout(StringIO()):  # it prints what it loads
+            return StarDist2D(None, name=folder.name, basedir=str(folder.parent))
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise ModelError("the model's files cannot be read", on=folder, got=exc, hint="copy or install the model again") from exc
 
