@@ -6,8 +6,9 @@ import datetime as dt
 import hashlib
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from coldchain import catalogue_tables as tables
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.dataset import Dataset, Project
-from coldchain.errors import ConfigurationError, LeaseTaken, NotInCatalogue
+from coldchain.errors import ConfigurationError, LeaseTaken, LocationUnreachable, NotInCatalogue, OutOfSpace
 from coldchain.holds import Hold, Lease, Use, blocks, holder_lives, new_holder
 from coldchain.levels import Level
 from coldchain.provenance import Activity
@@ -28,6 +29,7 @@ Named = TypeVar("Named", Project, Dataset)
 
 HEAD = "0001"
 LEASE = dt.timedelta(minutes=15)
+WRITERS = 0x636F6C64  # "cold": the advisory lock of whoever writes on PostgreSQL
 _MOMENTS = ("started_at", "ended_at")
 
 
@@ -49,8 +51,16 @@ class SqlCatalogue:
         with self.engine.connect() as db:
             known = sa.inspect(db).has_table("alembic_version")
             version = db.scalar(sa.text("select version_num from alembic_version")) if known else None
-        if version != HEAD:
+        if version is None or version < HEAD:
             upgrade(self.engine)
+        elif version != HEAD:
+            raise ConfigurationError(
+                "the catalogue was made by a newer version",
+                on=_shown(self.engine),
+                expected=HEAD,
+                got=version,
+                hint="install that version here too",
+            )
 
     # projects and datasets
 
@@ -117,7 +127,8 @@ class SqlCatalogue:
         query = sa.select(*columns).select_from(joined).where(*conditions).order_by(tables.artifact.c.made_at, tables.artifact.c.id)
         with self.engine.connect() as db:
             return [
-                Artifact(row.name, Level(row.level), row.digest, row.files, row.bytes, row.activity_id, row.made_at) for row in db.execute(query)
+                Artifact(row.name, Level(row.level), row.digest, row.files, row.bytes, row.activity_id, row.made_at)
+                for row in db.execute(query)
             ]
 
     def activity(self, activity: str) -> Activity:
@@ -146,7 +157,7 @@ class SqlCatalogue:
         with self.writing.begin() as db:
             return _start_copy(db, artifact, location, path, now)
 
-    def change_copy(self, copy: int, **changes: Any) -> Copy:  # noqa: ANN401 - columns of a copy
+    def change_copy(self, copy: int, **changes: Any) -> Copy:
         """Change a copy's state, times, protection or detail."""
         with self.writing.begin() as db:
             db.execute(sa.update(tables.copy).where(tables.copy.c.id == copy).values(**changes))
@@ -171,7 +182,9 @@ class SqlCatalogue:
     def save_identity(self, location: str, identity: str, now: dt.datetime) -> None:
         """Register a location's identity once; another identity later, or one of another location, is refused."""
         with self.writing.begin() as db:
-            rows = db.execute(sa.select(tables.location).where(sa.or_(tables.location.c.name == location, tables.location.c.identity == identity))).all()
+            rows = db.execute(
+                sa.select(tables.location).where(sa.or_(tables.location.c.name == location, tables.location.c.identity == identity))
+            ).all()
             if any((row.name, row.identity) != (location, identity) for row in rows):
                 raise ConfigurationError(
                     "a location is not the store it was, or is the same store as another",
@@ -231,15 +244,21 @@ class SqlCatalogue:
             held = _leases(db, tables.lease.c.scope.in_(scopes))
             if taken := [lease for lease in held if blocks(lease, use, now)]:
                 raise LeaseTaken(
-                    "in use by another run", on=taken[0].scope, got=f"{taken[0].use} until {taken[0].until:%H:%M:%S} UTC by {taken[0].holder}", hint="try later"
+                    "in use by another run",
+                    on=taken[0].scope,
+                    got=f"{taken[0].use} until {taken[0].until:%H:%M:%S} UTC by {taken[0].holder}",
+                    hint="try later",
                 )
+            for lease in held:
+                if not blocks(lease, Use.ALONE, now):  # ended, or its holder is dead
+                    db.execute(sa.delete(tables.lease).filter_by(scope=lease.scope, holder=lease.holder))
             rows = [{"scope": scope, "use": use, "holder": holder, "until": now + LEASE} for scope in scopes]
             if rows:
                 db.execute(sa.insert(tables.lease), rows)
 
     def _renew(self, holder: str, ended: threading.Event) -> None:
         while not ended.wait(LEASE.total_seconds() / 5):
-            with self.writing.begin() as db:
+            with suppress(LocationUnreachable), self.writing.begin() as db:  # a round may fail: a lease lasts for five
                 db.execute(sa.update(tables.lease).where(tables.lease.c.holder == holder).values(until=dt.datetime.now(dt.UTC) + LEASE))
 
     def leases(self, now: dt.datetime) -> list[Lease]:
@@ -274,16 +293,39 @@ def upgrade(engine: sa.Engine) -> None:
 
 
 def _engine(url: str) -> sa.Engine:
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
+    if url.startswith("sqlite"):
+        Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url, connect_args={"timeout": 30})
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    else:
+        engine = sa.create_engine(url, pool_pre_ping=True)
+        sa.event.listen(engine, "begin", _begin_postgresql)
+    sa.event.listen(engine, "handle_error", partial(_translate, _shown(engine)))
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+def _translate(shown: str, context: sa.ExceptionContext) -> None:
+    """Turn what the database says into errors of ours, wherever in this module it is said; raising here is SQLAlchemy's way."""
+    said, error = context.original_exception, context.sqlalchemy_exception
+    if isinstance(error, sa.exc.OperationalError) and "disk is full" in str(said):
+        raise OutOfSpace("the catalogue's disk is full", on=shown, got=said, done="this change was not made") from said
+    if isinstance(error, sa.exc.OperationalError):
+        raise LocationUnreachable(
+            "the catalogue does not answer", on=shown, got=said, done="this change was not made", hint="try later"
+        ) from said
+    if type(error) is sa.exc.DatabaseError:
+        raise ConfigurationError(
+            "the catalogue is no database", on=shown, got=said, done="nothing was changed", hint="restore it from its backup"
+        ) from said
+
+
+def _shown(engine: sa.Engine) -> str:
+    """Name a database without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
     """Durable, concurrent and with foreign keys; transactions are begun by `_begin_sqlite`."""
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
@@ -296,7 +338,13 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _save(db: sa.Connection, table: sa.Table, name: str, **values: Any) -> None:  # noqa: ANN401 - columns
+def _begin_postgresql(connection: sa.Connection) -> None:
+    """Let one writer in at a time, as SQLite does: what a transaction read, before it writes, stays true."""
+    if connection.get_execution_options().get("coldchain_writes", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")
+
+
+def _save(db: sa.Connection, table: sa.Table, name: str, **values: Any) -> None:
     if not db.execute(sa.update(table).where(table.c.name == name).values(**values)).rowcount:
         db.execute(sa.insert(table).values(name=name, **values))
 
@@ -329,7 +377,13 @@ def _insert_activity(db: sa.Connection, activity: Activity) -> None:
 def _insert_artifact(db: sa.Connection, artifact: Artifact, activity: str) -> None:
     """Write an artifact down once, and each activity that made it."""
     dataset = db.scalar(sa.select(tables.dataset.c.id).where(tables.dataset.c.name == artifact.dataset))
-    unique = (tables.artifact.c.dataset_id == dataset, tables.artifact.c.level == artifact.level, tables.artifact.c.digest == artifact.digest)
+    if dataset is None:
+        raise NotInCatalogue("no such dataset", on=artifact.dataset, hint="ingest creates it")
+    unique = (
+        tables.artifact.c.dataset_id == dataset,
+        tables.artifact.c.level == artifact.level,
+        tables.artifact.c.digest == artifact.digest,
+    )
     if db.scalar(sa.select(tables.artifact.c.id).where(*unique)) is None:
         row = {"dataset_id": dataset, "level": artifact.level, "digest": artifact.digest, "files": artifact.files, "bytes": artifact.bytes}
         db.execute(sa.insert(tables.artifact).values(**row, activity_id=artifact.activity, made_at=artifact.made_at))

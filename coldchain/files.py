@@ -20,6 +20,7 @@ from coldchain.manifest import MANIFEST, Manifest, safe_name
 
 BLOCK = 1 << 20
 THREADS = 2
+BATCH = 32
 PARTIAL = ".coldchain-part"
 _blocks = threading.local()
 
@@ -40,14 +41,14 @@ _ON_WRITING: dict[int, tuple[type[ColdchainError], str]] = {
     errno.EACCES: (ConfigurationError, "this user may not write here"),
     errno.EPERM: (ConfigurationError, "this user may not write here"),
     errno.EROFS: (ConfigurationError, "the file system is mounted read-only"),
-    errno.ENAMETOOLONG: (InputError, "a name is too long for the location's file system"),
-    errno.EILSEQ: (InputError, "a name is not possible on the location's file system"),
-    errno.EINVAL: (InputError, "a name is not possible on the location's file system"),
-    errno.EFBIG: (InputError, "a file is too large for the location's file system"),
-    errno.ELOOP: (UnsafePathError, "a symbolic link stands where a file is to be written"),
-    errno.EISDIR: (UnsafePathError, "a folder stands where a file is to be written"),
-    errno.ENOTDIR: (UnsafePathError, "a file stands where a folder is to be written"),
-    errno.EEXIST: (UnsafePathError, "a file stands where a folder is to be written"),
+    errno.ENAMETOOLONG: (ConfigurationError, "a name is too long for the location's file system"),
+    errno.EILSEQ: (ConfigurationError, "a name is not possible on the location's file system"),
+    errno.EINVAL: (ConfigurationError, "a name is not possible on the location's file system"),
+    errno.EFBIG: (ConfigurationError, "a file is too large for the location's file system"),
+    errno.ELOOP: (ConfigurationError, "a symbolic link stands where a file is to be written"),
+    errno.EISDIR: (ConfigurationError, "a folder stands where a file is to be written"),
+    errno.ENOTDIR: (ConfigurationError, "a file stands where a folder is to be written"),
+    errno.EEXIST: (ConfigurationError, "a file stands where a folder is to be written"),
 }
 
 Progress = Callable[[int, int], None]
@@ -96,9 +97,10 @@ def folders_of(names: Iterable[str]) -> list[str]:
 
 
 def copy_tree(source: Path, target: Path, names: list[str], progress: Progress = no_progress) -> Manifest:
-    """Copy files by name, hashing what is read; each becomes durable under its name only when whole.
+    """Copy files by name into a folder that has only a temporary name, hashing what is read and making all of it durable.
 
-    A file that already stands in `target` with the same bytes (from a run that was cut off) is not written again.
+    A file that already stands in `target` with the same bytes (from a run that was cut off) is not written again; one that
+    was cut off in the middle is. Nothing here says that `target` holds what was read: `hash_tree` does.
 
     Returns:
         The manifest of what was read from `source`.
@@ -122,10 +124,13 @@ def hash_tree(root: Path, names: list[str], progress: Progress = no_progress) ->
 
 
 def _parallel(work: Callable[[str], str], names: list[str], progress: Progress) -> list[str]:
+    """Work on names in batches, in threads; a batch a turn, because waking a thread costs as much as a small file."""
+    size = max(1, min(BATCH, len(names) // (THREADS * 8)))
+    batches = [names[start : start + size] for start in range(0, len(names), size)]
     results: list[str] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for result in pool.map(work, names):
-            results.append(result)
+        for batch in pool.map(lambda batch: [work(name) for name in batch], batches):
+            results += batch
             progress(len(results), len(names))
     return results
 
@@ -136,6 +141,12 @@ def read_back(path: Path) -> str:
         os.fsync(file)
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
         return _hash(file)
+
+
+def read_small(path: Path) -> bytes:
+    """All bytes of a small file; raises IntegrityError where there is none."""
+    with _open_regular(path) as handle, open(handle, "rb", closefd=False) as file:
+        return file.read()
 
 
 def partial_name(name: str) -> str:
@@ -174,10 +185,18 @@ def _copy_file(source: Path, target: Path) -> str:
     with _open_regular(source) as reading:
         before = os.fstat(reading)
         digest = _hash(reading) if _size(target) == before.st_size else None
-        if digest is None or read_back(target) != digest:
+        if digest is None or not _holds(target, digest):
             digest = _write_whole(reading, target, before)
         _refuse_change(source, before, os.fstat(reading))
         return digest
+
+
+def _holds(path: Path, digest: str) -> bool:
+    """Whether a file from a run that was cut off has these bytes; one that cannot be read is written again."""
+    try:
+        return read_back(path) == digest
+    except (IntegrityError, InputError):
+        return False
 
 
 def _size(path: Path) -> int | None:
@@ -190,18 +209,17 @@ def _size(path: Path) -> int | None:
 
 
 def _write_whole(reading: int, target: Path, before: os.stat_result) -> str:
-    partial = target.with_name(partial_name(target.name))
     with _writing(target):
-        writing = _create(partial)
+        writing = _create(target)
     try:
         digest = _pump(reading, writing, target)
         with _writing(target):
             os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
             os.fsync(writing)
+            os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(writing)
-    with _writing(target):
-        partial.replace(target)
+    os.posix_fadvise(reading, 0, 0, os.POSIX_FADV_DONTNEED)
     return digest
 
 

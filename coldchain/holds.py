@@ -55,13 +55,15 @@ def blocks(held: Lease, wanted: Use, now: dt.datetime) -> bool:
 
 def new_holder() -> str:
     """Name this process so that others on this machine can tell whether it still lives: boot/pid/start/unique."""
-    return f"{_boot()}/{os.getpid()}/{_started(os.getpid())}/{uuid.uuid4().hex[:8]}"
+    return f"{_boot()}/{os.getpid()}/{_started(str(os.getpid()))}/{uuid.uuid4().hex[:8]}"
 
 
 def holder_lives(holder: str) -> bool:
-    """Whether a holder may still be at work; one of another machine or boot of ours is taken to live until its lease ends."""
-    boot, pid, start, _ = holder.split("/")
-    return boot != _boot() or _started(int(pid)) == start
+    """Whether a holder may still be at work; one that we cannot judge (another machine, boot or form of name) may, until its lease ends."""
+    parts = holder.split("/")
+    if len(parts) != 4 or parts[0] != _boot():
+        return True
+    return _started(parts[1]) == parts[2]
 
 
 @cache
@@ -69,12 +71,12 @@ def _boot() -> str:
     """Identify this machine and its current boot (and, in a container, its process namespace)."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     try:
-        return f"{boot.read_text().strip()}:{os.readlink('/proc/self/ns/pid')}"
+        return f"{boot.read_text().strip()}:{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return f"unknown-{uuid.uuid4().hex}"
 
 
-def _started(pid: int) -> str:
+def _started(pid: str) -> str:
     """Kernel start time of a process in clock ticks, or ``gone`` (a zombie is gone)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rsplit(")", 1)[1].split()

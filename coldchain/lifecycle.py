@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.levels import IRREPLACEABLE, Level
+from coldchain.levels import IRREPLACEABLE, MADE_FROM, Level
 
 if TYPE_CHECKING:
     from coldchain.site import Roles
@@ -31,6 +31,9 @@ class Transition(StrEnum):
 ARCHIVED = (Level.MASKS, Level.SINGLE_CELL_PROFILES, Level.BULK_PROFILES, Level.RELEASE)
 """Levels whose results stay on the NAS; the others are made again when they are wanted."""
 
+SETTLED = frozenset({CopyState.VERIFIED, CopyState.SUSPECT, CopyState.LOST})
+"""States of copies that were verified once; what is wrong with one now is for the audit."""
+
 PRESERVED = tuple(sorted(IRREPLACEABLE))
 """Levels that get a copy in the cold archive and one at the backup location."""
 
@@ -43,9 +46,18 @@ class State:
     copies: tuple[Copy, ...]
     roles: Roles
 
-    def made(self, *levels: Level) -> bool:
-        """Whether each of these levels was made."""
-        return all(level in self.current for level in levels)
+    def states(self, level: Level) -> set[CopyState]:
+        """States of a level's copies, wherever they are."""
+        return {copy.state for copy in self.copies if level in self.current and copy.artifact == self.current[level].id}
+
+    def needed(self, level: Level) -> bool:
+        """Whether a level has to be made: never made, cut off while it was made, or gone before what is made from it was made."""
+        if level not in self.current:
+            return True
+        if self.states(level) & SETTLED:
+            return False
+        wanted = any(self.needed(later) for later, sources in MADE_FROM.items() if level in sources)
+        return wanted or CopyState.COPYING in self.states(level)
 
     def stands(self, level: Level, location: str) -> bool:
         """Whether a level has a copy at a location that was verified once; a suspect one is for the audit, not for a second copy."""
@@ -54,7 +66,7 @@ class State:
             for copy in self.copies
             if copy.location == location and level in self.current and copy.artifact == self.current[level].id
         }
-        return bool(here & {CopyState.VERIFIED, CopyState.SUSPECT, CopyState.LOST})
+        return bool(here & SETTLED)
 
     def missing(self, levels: tuple[Level, ...], *locations: str) -> list[str]:
         """Levels and locations where a copy is missing."""
@@ -66,20 +78,16 @@ def remaining(state: State) -> list[tuple[Transition, str]]:
     return [(transition, why) for transition, need in _NEEDS.items() if (why := need(state))]
 
 
-def _ingest(state: State) -> str:
-    return "" if state.made(Level.RAW, Level.STANDARD) else "raw and standard do not both stand"
-
-
 def _stage(state: State) -> str:
-    if state.made(Level.CORRECTED) or state.stands(Level.STANDARD, state.roles.scratch):
+    if not state.needed(Level.CORRECTED) or state.stands(Level.STANDARD, state.roles.scratch):
         return ""
     return "the cluster has nothing to work on"
 
 
 def _make(*levels: Level) -> Callable[[State], str]:
     def need(state: State) -> str:
-        missing = [str(level) for level in levels if level not in state.current]
-        return f"not made yet: {', '.join(missing)}" if missing else ""
+        missing = [str(level) for level in levels if state.needed(level)]
+        return f"to be made: {', '.join(missing)}" if missing else ""
 
     return need
 
@@ -102,7 +110,7 @@ def _said(missing: list[str]) -> str:
 
 
 _NEEDS: Mapping[Transition, Callable[[State], str]] = {
-    Transition.INGEST: _ingest,
+    Transition.INGEST: _make(Level.RAW, Level.STANDARD),
     Transition.STAGE: _stage,
     Transition.CORRECT: _make(Level.CORRECTED),
     Transition.SEGMENT: _make(Level.MASKS),

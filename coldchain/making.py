@@ -87,13 +87,14 @@ def take_in(ws: Workspace, step: Step, source: Path, location: str, progress: fi
         done = _made_before(ws, step, location)
         if done is not None and not source.exists():
             return done
-        started, names = ws.now(), _acquired(source)
-        size = sum((source / name).stat().st_size for name in names)
+        started, found = ws.now(), _acquired(source)
+        size = sum(size for size, _ in found.values())
         if done is not None:
-            _refuse_another(done.artifact, source, len(names), size)
+            _refuse_another(done.artifact, source, list(found), size, progress)
             return done
         staged = transfer.staging(step.fingerprint)
-        manifest = transfer.land(ws.store(location), source, staged, names, progress)
+        manifest = transfer.land(ws.store(location), source, staged, list(found), progress)
+        _refuse_change(source, found, _acquired(source))
         return _record(ws, step, location, staged, manifest, size, started, Outcome(hardware=provenance.hardware()))
 
 
@@ -174,8 +175,8 @@ def _record(
     return Made(artifact, new=True, findings=outcome.findings)
 
 
-def _acquired(source: Path) -> list[str]:
-    """List the files of an acquisition."""
+def _acquired(source: Path) -> dict[str, tuple[int, int]]:
+    """List the files of an acquisition: names, and for each its bytes and the time of its last change in ns."""
     if not source.is_dir() or source.is_symlink():
         raise InputError(
             "no such acquisition folder", on=source, hint="look at the folder's name in the form, and at the mount of the workstation"
@@ -184,16 +185,30 @@ def _acquired(source: Path) -> list[str]:
         raise UnsafePathError("a file has the name of the manifest", on=source / MANIFEST, hint="rename it before it is ingested")
     if not (names := files.names_below(source)):
         raise InputError("an acquisition folder is empty", on=source)
-    return names
+    stats = [(source / name).stat() for name in names]
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in zip(names, stats, strict=True)}
 
 
-def _refuse_another(artifact: Artifact, source: Path, count: int, size: int) -> None:
-    if (count, size) != (artifact.files, artifact.bytes):
+def _refuse_change(source: Path, before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> None:
+    if changed := sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)):
+        raise InputError(
+            "the acquisition changed while it was taken in",
+            on=source,
+            got=f"{len(changed)} files are new, gone or other, {changed[0]!r} among them",
+            done="nothing was registered",
+            hint="wait until the acquisition has ended, then start again",
+        )
+
+
+def _refuse_another(artifact: Artifact, source: Path, names: list[str], size: int, progress: files.Progress) -> None:
+    """Hold an acquisition against what was taken in before: by count and size, and then by every byte."""
+    other = (len(names), size) != (artifact.files, artifact.bytes)
+    if other or files.hash_tree(source, names, progress).digest != artifact.digest:
         raise InputError(
             "the acquisition is not the one that was ingested",
             on=source,
             expected=f"{artifact.files} files, {artifact.bytes} bytes ({artifact.label})",
-            got=f"{count} files, {size} bytes",
+            got=f"{len(names)} files, {size} bytes" + ("" if other else ", and other bytes in them"),
             done="nothing was changed: raw data is never written to after ingest",
             hint="ingest it as another dataset",
         )

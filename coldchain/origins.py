@@ -42,9 +42,10 @@ class Verdict:
 
 def may_go(project: Project, location: Location, today: dt.date) -> Verdict:
     """Decide whether a project's data may go to a location. What is not permitted is forbidden."""
-    permitted = FREE[project.origin] | (frozenset(project.permits) if project.agreement else frozenset())
+    agreed = bool(project.agreement and project.agreement.strip())
+    permitted = FREE[project.origin] | (frozenset(project.permits) if agreed else frozenset())
     if location.reach not in permitted:
-        agreement = f"agreement {project.agreement!r}" if project.agreement else "no agreement"
+        agreement = f"agreement {project.agreement!r}" if agreed else "no agreement"
         return Verdict(False, f"origin {project.origin}, {agreement}: may not go {location.reach} ({location.name})")
     if location.reach is Reach.PUBLIC and project.embargo_until is not None and today < project.embargo_until:
         return Verdict(False, f"embargo until {project.embargo_until.isoformat()}: may not become public")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from coldchain.levels import IRREPLACEABLE, Level
 from coldchain.origins import Origin
 
 if TYPE_CHECKING:
     from coldchain.dataset import Project
+
+
+Count = Annotated[int, Strict()]
+"""A whole number, and not a `yes` that would be read as one."""
+
+Days = Annotated[float, Field(ge=0, le=36_600, allow_inf_nan=False)]
+"""Days, up to a hundred years."""
 
 
 class Approval(StrEnum):
@@ -28,10 +35,10 @@ class _Part(BaseModel):
 class Wanted(_Part):
     """What must stand of an artifact, and how recently it was read back."""
 
-    copies: int = Field(1, ge=1, le=9, description="verified copies, each in a failure domain of its own")
-    media: int = Field(1, ge=1, le=9, description="different media")
-    off_site: int = Field(0, ge=0, le=9, description="copies away from the home site")
-    verified_within_days: int = Field(90, ge=1, le=3660, description="a copy counts only if its bytes were read back within so many days")
+    copies: Count = Field(1, ge=1, le=9, description="verified copies, each in a failure domain of its own")
+    media: Count = Field(1, ge=1, le=9, description="different media")
+    off_site: Count = Field(0, ge=0, le=9, description="copies away from the home site")
+    verified_within_days: Count = Field(90, ge=1, le=3660, description="a copy counts only if its bytes were read back within so many days")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -63,8 +70,8 @@ class Rule(_Part):
 class Purge(_Part):
     """When copies on scratch go: by us, before the cluster does it."""
 
-    after_days: float = Field(30, ge=0, description="days since the copy was made")
-    grace_days: float = Field(0, ge=0, description="days in the trash before the bytes go")
+    after_days: Days = Field(30, description="days since the copy was made")
+    grace_days: Days = Field(0, description="days in the trash before the bytes go")
     approval: Approval = Field(Approval.PERSON, description="whose yes it needs")
 
 
@@ -72,11 +79,13 @@ class Policy(_Part):
     """One site's policy."""
 
     name: str
-    version: int = Field(ge=1)
+    version: Count = Field(ge=1)
     rules: tuple[Rule, ...] = Field(min_length=1)
     purge: Purge = Purge()
-    read_back_before_removal: bool = Field(True, description="read the surviving copies again before anything goes, however recently they were read")
-    audit_after_days: float = Field(30, ge=0, description="the sweep reads a copy again when its last reading is older")
+    read_back_before_removal: bool = Field(
+        True, description="read the surviving copies again before anything goes, however recently they were read"
+    )
+    audit_after_days: Days = Field(30, description="the sweep reads a copy again when its last reading is older")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

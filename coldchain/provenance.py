@@ -109,8 +109,13 @@ def readme(artifact: Artifact, activity: Activity) -> str:
         "Hardware": json.dumps(activity.hardware, sort_keys=True, default=str),
         "Job": activity.job or "none",
     }
-    table = "\n".join(f"| {name} | {str(value).replace('|', chr(92) + '|')} |" for name, value in rows.items())
+    table = "\n".join(f"| {name} | {_cell(str(value))} |" for name, value in rows.items())
     return (
         f"# {artifact.dataset}: {artifact.level}\n\n| | |\n|---|---|\n{table}\n\n"
         "Check the files: `sha256sum -c MANIFEST.sha256` in the folder. The SHA-256 of `MANIFEST.sha256` is the artifact's name above.\n"
     )
+
+
+def _cell(text: str) -> str:
+    """Keep a value in one cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")

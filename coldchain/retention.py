@@ -8,8 +8,9 @@ counts as no.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from coldchain.policy import Approval, Policy, Rule, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from coldchain.dataset import Project
     from coldchain.holds import Hold, Lease
@@ -47,6 +49,19 @@ class Ledger:
     home: str
     holds: tuple[Hold, ...] = ()
     leases: tuple[Lease, ...] = ()
+
+    @cached_property
+    def by_id(self) -> Mapping[int, Copy]:
+        """Copies by their number."""
+        return {copy.id: copy for copy in self.copies}
+
+    @cached_property
+    def by_artifact(self) -> Mapping[str, list[Copy]]:
+        """Copies by their artifact, so that a plan costs by copies, not by copies times artifacts."""
+        found: dict[str, list[Copy]] = {}
+        for copy in self.copies:
+            found.setdefault(copy.artifact, []).append(copy)
+        return found
 
     def project(self, artifact: Artifact) -> Project:
         """Whose artifact it is."""
@@ -87,27 +102,26 @@ class Plan:
 
 def plan(ledger: Ledger, policy: Policy, now: dt.datetime) -> Plan:
     """Decide for every copy of the ledger."""
-    remaining = {copy.id: copy for copy in ledger.copies if copy.state is CopyState.VERIFIED}
+    removed: set[int] = set()
+    judge = _Judge(ledger, policy, now, removed)
     decisions = []
     for copy in sorted(ledger.copies, key=lambda copy: (due(copy, policy), copy.id)):
-        decision = _decide(copy, _Judge(ledger, policy, now, remaining))
+        decision = _decide(copy, judge)
         if decision.action is Action.REMOVE:
-            del remaining[copy.id]
+            removed.add(copy.id)
         decisions.append(decision)
-    judge = _Judge(ledger, policy, now, {copy.id: copy for copy in ledger.copies if copy.state is CopyState.VERIFIED})
-    return Plan(tuple(decisions), _shortfalls(judge), tuple(_warnings(judge)))
+    before = _Judge(ledger, policy, now)
+    return Plan(tuple(decisions), _shortfalls(before), tuple(_warnings(before)))
 
 
 def standing(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> Standing:
     """Whether what the policy wants of an artifact stands in the ledger as it is."""
-    verified = {copy.id: copy for copy in ledger.copies if copy.state is CopyState.VERIFIED}
-    return _Judge(ledger, policy, now, verified).standing(artifact)
+    return _Judge(ledger, policy, now).standing(artifact)
 
 
 def remakeable(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> bool:
     """Whether an artifact can be made again from what stands in the ledger as it is."""
-    verified = {copy.id: copy for copy in ledger.copies if copy.state is CopyState.VERIFIED}
-    return _Judge(ledger, policy, now, verified).remakeable(artifact).stands
+    return _Judge(ledger, policy, now).remakeable(artifact).stands
 
 
 def due(copy: Copy, policy: Policy) -> dt.datetime:
@@ -121,15 +135,16 @@ Counted = tuple[tuple["Copy", "Location"], ...]
 
 @dataclass(frozen=True)
 class _Judge:
-    """The ledger with the copies that remain at this point of the batch."""
+    """The ledger without what the batch has removed up to this point, and without one copy more."""
 
     ledger: Ledger
     policy: Policy
     now: dt.datetime
-    remaining: Mapping[int, Copy]
+    removed: AbstractSet[int] = frozenset()
+    apart: int | None = None
 
     def without(self, copy: Copy) -> _Judge:
-        return _Judge(self.ledger, self.policy, self.now, {key: each for key, each in self.remaining.items() if key != copy.id})
+        return replace(self, apart=copy.id)
 
     def rule(self, artifact: Artifact) -> Rule:
         return self.policy.rule(artifact.level, self.ledger.project(artifact))
@@ -164,7 +179,8 @@ class _Judge:
         return again if again.stands else Standing(False, (), (*own.reasons, *again.reasons))
 
     def copies_of(self, artifact: Artifact) -> Iterable[Copy]:
-        return (copy for copy in self.remaining.values() if copy.artifact == artifact.id)
+        found = self.ledger.by_artifact.get(artifact.id, ())
+        return (copy for copy in found if copy.state is CopyState.VERIFIED and copy.id not in self.removed and copy.id != self.apart)
 
     def discounted(self, copy: Copy, location: Location | None, window_days: int) -> str | None:
         """Why a copy does not count, or nothing where it does."""
@@ -174,12 +190,16 @@ class _Judge:
             return f"it removes files by itself after {location.purge_age_days} days"
         if location.name not in self.ledger.reachable:
             return "it cannot be reached"
-        if copy.verified_at is None:
+        return self.discounted_reading(copy.verified_at, window_days)
+
+    def discounted_reading(self, read_at: dt.datetime | None, window_days: int) -> str | None:
+        """Why a reading does not count, or nothing where it does."""
+        if read_at is None:
             return "its bytes were never read back"
-        if copy.verified_at > self.now:
-            return f"it was read back in the future ({_day(copy.verified_at)}): a clock is wrong"
-        if self.now - copy.verified_at > dt.timedelta(days=window_days):
-            return f"it was last read back on {_day(copy.verified_at)}, more than {window_days} days ago"
+        if read_at > self.now:
+            return f"it was read back in the future ({_day(read_at)}): a clock is wrong"
+        if self.now - read_at > dt.timedelta(days=window_days):
+            return f"it was last read back on {_day(read_at)}, more than {window_days} days ago"
         return None
 
     def remakeable(self, artifact: Artifact, above: frozenset[str] = frozenset()) -> Standing:
@@ -190,8 +210,10 @@ class _Judge:
         if activity is None or not activity.inputs:
             return Standing(False, (), ("how it was made is not recorded",))
         supports = [self._support(name, above | {artifact.id}) for name in activity.inputs]
-        reasons = (f"can be made again by {activity.name}", *(reason for each in supports for reason in each.reasons))
-        return Standing(all(each.stands for each in supports), tuple(copy for each in supports for copy in each.copies), reasons)
+        stands = all(each.stands for each in supports)
+        said = "can be made again by" if stands else "cannot be made again now by"
+        reasons = (f"{said} {activity.name}", *(reason for each in supports for reason in each.reasons))
+        return Standing(stands, tuple(copy for each in supports for copy in each.copies), reasons)
 
     def _support(self, name: str, above: frozenset[str]) -> Standing:
         artifact = self.ledger.artifacts.get(name)
@@ -293,10 +315,10 @@ def _shortfalls(judge: _Judge) -> dict[str, tuple[str, ...]]:
 
 def _warnings(judge: _Judge) -> Iterable[str]:
     """Tell of scratch copies that the cluster will remove within a week and that nothing else covers."""
-    for copy in judge.remaining.values():
+    for copy in judge.ledger.copies:
         location = judge.ledger.locations.get(copy.location)
         artifact = judge.ledger.artifacts.get(copy.artifact)
-        if location is None or artifact is None or location.purge_age_days is None:
+        if location is None or artifact is None or location.purge_age_days is None or copy.state is not CopyState.VERIFIED:
             continue
         lost_at = copy.created_at + dt.timedelta(days=location.purge_age_days)
         if lost_at - judge.now < dt.timedelta(days=7) and not judge.without(copy).cover(artifact).stands:

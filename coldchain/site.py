@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -53,13 +55,26 @@ class Site(BaseModel):
             raise ValueError(f"roles name unknown locations: {', '.join(unknown)}")
         if not self.location(self.roles.scratch).transient:
             raise ValueError(f"the scratch location {self.roles.scratch} has no purge_age_days")
+        if fleeting := [name for name in (self.roles.nas, self.roles.cold, self.roles.backup) if self.location(name).transient]:
+            raise ValueError(f"nothing lasts at {', '.join(fleeting)}: it removes files by itself (purge_age_days)")
+        return self
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        """Refuse what would make a count of copies untrue: one folder twice, or a home where nothing stands."""
+        if self.home not in {location.site for location in self.locations}:
+            raise ValueError(f"no location stands at home ({self.home}): every copy would count as off site")
+        roots = [(location.name, Path(os.path.normpath(location.root))) for location in self.locations]
+        for (one, outer), (other, inner) in permutations(roots, 2):
+            if inner.is_relative_to(outer):
+                raise ValueError(f"{one} and {other} stand one inside the other")
         return self
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a site's YAML; raises ConfigurationError with file, line and field."""
         site = yamlfile.load(path, cls)
-        site._folder = path.resolve().parent
+        site._folder = path.resolve().parent  # noqa: SLF001 - its own class, being made
         return site
 
     def location(self, name: str) -> Location:

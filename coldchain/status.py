@@ -39,10 +39,11 @@ def rows(ledger: Ledger, policy: Policy, now: dt.datetime, dataset: str | None =
 
 
 def _row(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> Row:
-    copies = [copy for copy in ledger.copies if copy.artifact == artifact.id]
+    copies = ledger.by_artifact.get(artifact.id, [])
     found = retention.standing(artifact, ledger, policy, now)
     rule = policy.rule(artifact.level, ledger.project(artifact))
-    due = [retention.due(copy, policy) for copy in copies if ledger.locations[copy.location].transient and copy.state is CopyState.VERIFIED]
+    scratch = {name for name, location in ledger.locations.items() if location.transient}
+    due = [retention.due(copy, policy) for copy in copies if copy.location in scratch and copy.state is CopyState.VERIFIED]
     wanted = rule.wanted
     return Row(
         dataset=artifact.dataset,
@@ -76,5 +77,5 @@ def describe(copy: Copy) -> str:
 
 def counted(ledger: Ledger, copies: tuple[int, ...]) -> str:
     """Copies that count, as in 3-2-1: copies-media-off site."""
-    places = [ledger.locations[copy.location] for copy in ledger.copies if copy.id in copies]
+    places = [ledger.locations[ledger.by_id[key].location] for key in copies]
     return f"{len(places)}-{len({place.medium for place in places})}-{sum(place.site != ledger.home for place in places)}"

@@ -86,10 +86,7 @@ class PosixStore:
 
     def manifest(self, path: str) -> bytes:
         """Text of the manifest that stands in a folder."""
-        try:
-            return (self.local(path) / MANIFEST).read_bytes()
-        except OSError as error:
-            raise IntegrityError("a copy has no manifest", on=f"{self.location.name}:{path}", expected=MANIFEST, got=error.strerror) from error
+        return files.read_small(self.local(path) / MANIFEST)
 
     def write_manifest(self, path: str, manifest: Manifest) -> None:
         """Write the manifest beside the files, durably."""
@@ -107,8 +104,11 @@ class PosixStore:
         if target.exists():
             raise IntegrityError("a folder is already there", on=f"{self.location.name}:{to}", done=f"the new bytes stay in {path}")
         source.rename(target)
-        files.sync_folder(target.parent)
         files.sync_folder(source.parent)
+        for folder in (target.parent, *target.parent.parents):
+            files.sync_folder(folder)
+            if folder == self.root:
+                break
 
     def protect(self, path: str) -> Probe:
         """Make a folder write-once as the location says, and try to break it."""

@@ -219,7 +219,7 @@ def _receipt(ws: Workspace, ledger: Ledger, deleted: list[Copy], report: Report)
 def _account(ledger: Ledger, copy: Copy) -> dict[str, object]:
     """What a receipt says of one removed copy."""
     artifact = ledger.artifacts[copy.artifact]
-    left = [each for each in ledger.copies if each.artifact == copy.artifact and each.state is CopyState.VERIFIED]
+    left = [each for each in ledger.by_artifact[copy.artifact] if each.state is CopyState.VERIFIED]
     return {
         "copy": copy.id,
         "artifact": copy.artifact,
@@ -233,7 +233,7 @@ def _account(ledger: Ledger, copy: Copy) -> dict[str, object]:
 
 
 def _copy(ledger: Ledger, decision: Decision) -> Copy:
-    return next(copy for copy in ledger.copies if copy.id == decision.copy)
+    return ledger.by_id[decision.copy]
 
 
 def _lines(ledger: Ledger, decisions: Iterable[Decision]) -> list[Line]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from coldchain import files
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.errors import EgressRefused, IntegrityError, NotInCatalogue
+from coldchain.errors import EgressRefused, InputError, IntegrityError, NotInCatalogue, UnsafePathError
 from coldchain.holds import Use
-from coldchain.manifest import Manifest
+from coldchain.manifest import MANIFEST, Manifest
 from coldchain.origins import may_go
 from coldchain.store import Mismatch, Store, compare
 
@@ -82,6 +82,12 @@ def land(store: Store, source: Path, staged: str, names: Sequence[str], progress
     """
     _drop_strangers(store, staged, names)
     manifest = store.put(source, staged, list(names), progress)
+    _prove(store, staged, manifest, progress)
+    return manifest
+
+
+def _prove(store: Store, staged: str, manifest: Manifest, progress: files.Progress) -> None:
+    """Read staging back and hold it against what was read from the source."""
     if wrong := compare(manifest, store.read_back(staged, progress)):
         store.delete(staged)
         raise IntegrityError(
@@ -90,7 +96,6 @@ def land(store: Store, source: Path, staged: str, names: Sequence[str], progress
             got=_listed(wrong),
             done="staging was emptied",
         )
-    return manifest
 
 
 def settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, manifest: Manifest) -> Copy:
@@ -129,11 +134,20 @@ def _count(ws: Workspace, copy: Copy) -> Copy:
 
 def mismatches(store: Store, artifact: Artifact, copy: Copy, progress: files.Progress) -> list[Mismatch]:
     """Read a copy back and list what is not as its manifest says; a manifest that is not the artifact's is a mismatch too."""
+    digest = _manifest_digest(store, copy)
+    if digest != artifact.digest:
+        return [Mismatch(MANIFEST, artifact.digest, digest)]
     manifest = Manifest.parse(store.manifest(copy.path), f"{copy.location}:{copy.path}")
-    if manifest.digest != artifact.digest:
-        return [Mismatch("MANIFEST.sha256", artifact.digest, manifest.digest)]
     missing = [Mismatch(name, manifest.entries[name], None) for name in sorted(manifest.entries.keys() - set(store.names(copy.path)))]
     return missing or compare(manifest, store.read_back(copy.path, progress))
+
+
+def _manifest_digest(store: Store, copy: Copy) -> str | None:
+    """SHA-256 of the manifest that stands there, or nothing where there is none."""
+    try:
+        return hashlib.sha256(store.manifest(copy.path)).hexdigest()
+    except IntegrityError:
+        return None
 
 
 def due_at(ws: Workspace, location: str, now: dt.datetime) -> dt.datetime | None:
@@ -154,23 +168,27 @@ def readable(ws: Workspace, artifact: Artifact, prefer: str | None = None) -> li
 
 def mark_suspect(ws: Workspace, copy: Copy, wrong: Sequence[Mismatch]) -> Copy:
     """Write down that a copy's bytes are not what they were; the bytes stay where they are."""
-    gone = all(mismatch.got is None for mismatch in wrong) and not ws.stores[copy.location].exists(copy.path)
-    return ws.catalogue.change_copy(copy.id, state=CopyState.LOST if gone else CopyState.SUSPECT, detail=_listed(wrong))
+    return doubt(ws, copy, _listed(wrong))
+
+
+def doubt(ws: Workspace, copy: Copy, detail: str) -> Copy:
+    """Stop counting a copy: lost where its folder is gone, else suspect."""
+    gone = not ws.stores[copy.location].exists(copy.path)
+    return ws.catalogue.change_copy(copy.id, state=CopyState.LOST if gone else CopyState.SUSPECT, detail=detail)
 
 
 def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress: files.Progress) -> Manifest:
-    """Fill staging from the first copy that still has the artifact's bytes; one that has not becomes suspect."""
-    tried = []
+    """Fill staging from the first copy that still has the artifact's bytes; one that has not stops counting."""
+    store, tried = ws.store(copy.location), []
     for source in readable(ws, artifact):
-        store = ws.store(source.location)
-        expected = Manifest.parse(store.manifest(source.path), f"{source.location}:{source.path}")
-        manifest = land(ws.store(copy.location), store.local(source.path), staged, list(expected.entries), progress)
-        if manifest.digest == artifact.digest:
+        try:
+            manifest = _take_from(ws, artifact, source, store, staged, progress)
+        except (IntegrityError, InputError) as error:
+            doubt(ws, source, str(error))
+            tried.append(f"{source.location}: {error}")
+        else:
+            _prove(store, staged, manifest, progress)
             return manifest
-        ws.store(copy.location).delete(staged)
-        wrong = compare(expected, manifest) or [Mismatch("MANIFEST.sha256", artifact.digest, expected.digest)]
-        mark_suspect(ws, source, wrong)
-        tried.append(f"{source.location}: {_listed(wrong)}")
     if tried:
         raise IntegrityError(
             "no copy has the artifact's bytes any more", on=artifact.label, got="; ".join(tried), done="these copies are suspect now"
@@ -180,22 +198,39 @@ def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress:
     )
 
 
+def _take_from(ws: Workspace, artifact: Artifact, source: Copy, store: Store, staged: str, progress: files.Progress) -> Manifest:
+    """Copy into staging what a copy holds; raises IntegrityError or InputError where that is not the artifact."""
+    reading, where = ws.store(source.location), f"{source.location}:{source.path}"
+    expected = Manifest.parse(reading.manifest(source.path), where)
+    _drop_strangers(store, staged, list(expected.entries))
+    manifest = store.put(reading.local(source.path), staged, list(expected.entries), progress)
+    if manifest.digest != artifact.digest:
+        wrong = compare(expected, manifest) or [Mismatch(MANIFEST, artifact.digest, expected.digest)]
+        raise IntegrityError("a copy has not the bytes of its artifact", on=where, got=_listed(wrong))
+    return manifest
+
+
 def _finish(ws: Workspace, copy: Copy, staged: str, manifest: Manifest) -> Copy:
     """Give bytes that were just read back in staging their final name, and let them count."""
     store = ws.store(copy.location)
     store.write_manifest(staged, manifest)
+    if store.manifest(staged) != manifest.text:
+        raise IntegrityError("a manifest is not what was written", on=f"{copy.location}:{staged}", expected=manifest.digest)
     store.move(staged, copy.path)
     return _count(ws, copy)
 
 
 def _drop_strangers(store: Store, staged: str, names: Sequence[str]) -> None:
     """Empty staging where an earlier run of something else left files that do not belong."""
-    if not store.exists(staged):
-        return
-    partial = {name.rpartition("/")[0] + "/" + files.partial_name(name.rpartition("/")[2]) for name in names}
-    welcome = set(names) | {name.removeprefix("/") for name in partial}
-    if set(store.names(staged)) - welcome:
+    if store.exists(staged) and not _only(store, staged, names):
         store.delete(staged)
+
+
+def _only(store: Store, staged: str, names: Sequence[str]) -> bool:
+    try:
+        return set(store.names(staged)) <= set(names)
+    except UnsafePathError:  # nothing of ours: links are not followed when staging is emptied
+        return False
 
 
 def _refuse_doubtful(artifact: Artifact, copy: Copy) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coldchain import files, transfer
 from coldchain.copies import Copy, CopyState
-from coldchain.errors import ColdchainError
+from coldchain.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
     from coldchain.workspace import Workspace
@@ -48,7 +48,10 @@ def _verify(ws: Workspace, copy: Copy, progress: files.Progress) -> Verified:
     artifact = ws.catalogue.artifact(copy.artifact)
     try:
         wrong = transfer.mismatches(ws.store(copy.location), artifact, copy, progress)
-    except ColdchainError as error:  # an unreadable copy is reported, and the others are still read
+    except PermanentError as error:  # it cannot be read back: it stops counting, and the others are still read
+        doubted = transfer.doubt(ws, copy, str(error))
+        return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, False, doubted.detail)
+    except TransientError as error:  # not reachable now: that says nothing of its bytes
         return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, False, str(error))
     if wrong:
         suspect = transfer.mark_suspect(ws, copy, wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,9 +53,9 @@ def why(ws: Workspace, path: Path) -> Answer:
 
 def _find(ws: Workspace, path: Path) -> tuple[Copy, str | None]:
     """Find the copy whose folder holds the path, and the file's name in it."""
-    absolute = path.absolute()
+    absolute = Path(os.path.realpath(path))  # unlike Path.resolve, a loop of links is no error here
     for location in ws.site.locations:
-        root = ws.site.path(location.root)
+        root = Path(os.path.realpath(ws.site.path(location.root)))
         if not absolute.is_relative_to(root):
             continue
         inside = absolute.relative_to(root).as_posix()

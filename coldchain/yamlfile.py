@@ -18,6 +18,8 @@ Model = TypeVar("Model", bound=BaseModel)
 Place = tuple[str | int, ...]
 
 MAX_BYTES = 1 << 20
+MAX_VALUES = 100_000
+MAX_DEPTH = 20
 
 
 def load(path: Path, model: type[Model]) -> Model:
@@ -42,28 +44,39 @@ def _complaint(path: Path, item: Mapping[str, Any], lines: Mapping[Place, int]) 
     return f"  {path}:{line}: {name}: {item['msg']} (got {str(item.get('input'))[:80]!r})"
 
 
+def _text(path: Path) -> str:
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ConfigurationError("a configuration file is not a file", on=path)
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigurationError("a configuration file is too large", on=path, expected=f"at most {MAX_BYTES} bytes")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("a configuration file cannot be read", on=path, got=error) from error
+
+
 def _compose(path: Path) -> yaml.Node:
     import yaml
 
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigurationError("a configuration file is too large", on=path, expected=f"at most {MAX_BYTES} bytes")
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError("a configuration file cannot be read", on=path, got=error) from error
+        node = yaml.compose(_text(path), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise ConfigurationError("a configuration file is not YAML", on=path, got=error) from error
+    except RecursionError as error:
+        raise ConfigurationError("a configuration file is nested too deeply", on=path) from error
     if not isinstance(node, yaml.MappingNode):
         raise ConfigurationError("a configuration file holds no fields", on=path, expected="lines of `field: value`")
     return node
 
 
-def _plain(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path, depth: int = 0) -> Any:  # noqa: ANN401 - whatever YAML holds
+def _plain(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path, depth: int = 0) -> Any:
     """Turn a node into plain values, noting the line of each field."""
     import yaml
 
     lines[place] = node.start_mark.line + 1
-    if depth > 20:
+    if len(lines) > MAX_VALUES:
+        raise ConfigurationError("a configuration file holds too many values", on=path, expected=f"at most {MAX_VALUES}")
+    if depth > MAX_DEPTH:
         raise ConfigurationError("a configuration file is nested too deeply, or refers to itself", on=f"{path}:{lines[place]}")
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, place, lines, path, depth)
@@ -72,12 +85,12 @@ def _plain(node: yaml.Node, place: Place, lines: dict[Place, int], path: Path, d
     return _scalar(node, f"{path}:{lines[place]}")
 
 
-def _scalar(node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - whatever YAML holds
+def _scalar(node: yaml.Node, where: str) -> Any:
     import yaml
 
     try:
         return yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # what PyYAML lets out of a wrong `!!tag value`
         raise ConfigurationError("a value cannot be read", on=where, got=error) from error
 
 

@@ -73,6 +73,7 @@ def serve(site: Path, *, home: Path, port: int | None = None, say: Callable[[str
         say("Starting the Prefect server, the deployments and a worker ...")
         with serving(site, home=home, port=port) as served:
             say(f"Coldchain is ready: {served.server.url_ui}   (site {site}; Ctrl-C stops it)")
+            say(f"Pictures and tables: {served.server.url_ui}/v2/artifacts   Forms: {served.server.url_ui}/v2/deployments")
             while not asked.wait(POLL_S):
                 _raise_if_worker_ended(served)
         say("Stopped: nothing is left running.")

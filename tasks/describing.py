@@ -9,6 +9,7 @@ from coldchain.catalogue import Catalogue
 from coldchain.dataset import Dataset, Project
 from coldchain.errors import InputError, NotInCatalogue
 from coldchain.forms import IngestForm
+from coldchain.imaging.naming import read_layout
 from coldchain.lifecycle import State
 from coldchain.manifest import safe_name
 from tasks.running import work
@@ -24,12 +25,14 @@ def describe(form: IngestForm) -> str:
     Raises:
         ConfigurationError: dataset.yaml is wrong; file, line and field are named.
         InputError: dataset.yaml is of another dataset than the form.
+        LayoutError: the files do not make a plate; nothing was taken in.
     """
     ws = open_workspace()
     folder = safe_name(form.folder or form.dataset)
     path = ws.site.path(ws.site.acquisition) / folder / DESCRIPTION
     if path.exists() or not _known(ws.catalogue, form.id):
         dataset = read_description(path, form.id)
+        read_layout(path.parent, dataset.pattern, dataset.channels)
         _know_project(ws.catalogue, form)
         ws.catalogue.save_dataset(dataset)
     return folder

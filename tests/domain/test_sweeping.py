@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from coldchain import sweeping, transfer
 from coldchain.catalogue_sql import SqlCatalogue
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.errors import LeaseTaken, RemovalRefused
+from coldchain.errors import IntegrityError, LeaseTaken, RemovalRefused
 from coldchain.holds import Use
 from coldchain.levels import Level
 from coldchain.location import Location, Medium
@@ -54,6 +55,7 @@ def widened(ws: Workspace, *more: Location) -> Workspace:
 
 
 def second_scratch() -> Location:
+    """Another place that removes files by itself."""
     return Location(name="scratch2", root="scratch2", medium=Medium.DISK, domain="cluster2", site="campus", purge_age_days=60)
 
 
@@ -63,6 +65,7 @@ def copy_at(ws: Workspace, artifact: Artifact, location: str) -> Copy:
 
 
 def folder(ws: Workspace, copy: Copy) -> Path:
+    """Local folder of a copy."""
     return ws.store(copy.location).local(copy.path)
 
 
@@ -174,11 +177,12 @@ def test_a_second_copy_in_the_same_failure_domain_is_read_before_it_is_leaned_on
     assert {copy_at(ws, staged, place).state for place in ("nas", "shelf")} == {CopyState.SUSPECT}
 
 
-def test_a_sound_second_support_lets_the_copy_go_in_the_same_sweep(ws: Workspace, corrected: Artifact) -> None:
+def test_a_sound_second_support_lets_the_copy_go_in_the_same_sweep(ws: Workspace, staged: Artifact, corrected: Artifact) -> None:
     """The NAS copy of a corrected level is rotten, but its standard was read back and stands: it can be made again, so it goes."""
+    ws.catalogue.change_copy(copy_at(ws, staged, "scratch").id, state=CopyState.REMOVED)
     damage(ws, corrected, "nas", "flat")
     report = sweeping.sweep(lazy(ws), dry_run=False)
-    assert corrected.label in {line.artifact for line in report.removed}
+    assert [line.artifact for line in report.removed] == [corrected.label]
 
 
 def test_a_hold_keeps_and_says_who(ws: Workspace, staged: Artifact) -> None:
@@ -447,7 +451,7 @@ def test_two_sweeps_at_once_remove_each_copy_once(ws: Workspace, staged: Artifac
         try:
             together.wait(timeout=20)
             sweeping.sweep(own, dry_run=False)
-        except BaseException as error:  # shown by the assertion below
+        except BaseException as error:  # noqa: BLE001 - shown by the assertion below
             failed.append(error)
         finally:
             own.catalogue.close()
@@ -474,20 +478,30 @@ def test_a_location_that_vanishes_while_it_is_read_is_not_suspect(ws: Workspace,
     assert len(sweeping.sweep(lazy(ws), dry_run=False).removed) == 1
 
 
-def test_an_unmounted_folder_is_not_taken_for_lost_copies(ws: Workspace, staged: Artifact) -> None:
+@pytest.mark.parametrize("seems", ["to have no manifest", "to have no files", "to miss a file"])
+def test_an_unmounted_folder_is_not_taken_for_damage(ws: Workspace, staged: Artifact, seems: str) -> None:
     """The NAS is unmounted during a reading, so that its files seem gone: its copies keep their state."""
     root = ws.site.path("nas")
 
-    def unmount(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+    def unmount(_operation: str, _arguments: tuple[Any, ...], _real: Callable[[], Any]) -> Any:
         if root.exists():
             root.rename(root.with_name("elsewhere"))
-        return real()
+        if seems == "to have no files":
+            return []
+        raise IntegrityError("a file is missing")
 
-    ws.stores["nas"].faults["manifest"] = unmount
-    report = sweeping.sweep(ws, dry_run=False)
+    ws.stores["nas"].faults[{"to have no manifest": "manifest", "to have no files": "names"}.get(seems, "read_back")] = unmount
+    report = sweeping.sweep(lazy(ws), dry_run=False)
     root.with_name("elsewhere").rename(root)
     assert report.removed == []
     assert copy_at(ws, staged, "nas").state is CopyState.VERIFIED
+
+
+def test_what_the_cluster_purged_itself_is_closed(ws: Workspace, staged: Artifact) -> None:
+    """The cluster was faster: the copy's bytes are gone already, and the sweep writes that down without stumbling."""
+    shutil.rmtree(folder(ws, copy_at(ws, staged, "scratch")))
+    assert [line.location for line in sweeping.sweep(ws, dry_run=False).removed] == ["scratch"]
+    assert copy_at(ws, staged, "scratch").state is CopyState.REMOVED
 
 
 @pytest.mark.parametrize("operation", ["move", "delete"])

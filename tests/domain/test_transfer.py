@@ -1,4 +1,6 @@
 from coldchain import transfer
+
+
 def test_smoke(ws, ingested, made):
     c = transfer.deliver(ws, ingested, "cold")
     assert c.state == "verified", c

@@ -1,0 +1,105 @@
+"""Small ledgers from plain values, as golden cases write them down: what stands where, in a few lines of JSON."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from coldchain.copies import Artifact, Copy, CopyState
+from coldchain.dataset import Project
+from coldchain.holds import Hold, Lease, Use
+from coldchain.levels import Level
+from coldchain.location import Location
+from coldchain.policy import Policy
+from coldchain.provenance import Activity
+from coldchain.retention import Decision, Ledger, Plan
+
+DATASET = "PRJ-0001/PLATE-A"
+LONG_AGO = dt.datetime(2029, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A ledger, a policy and a moment."""
+
+    ledger: Ledger
+    policy: Policy
+    now: dt.datetime
+
+
+def read_case(case: Mapping[str, Any], places: Mapping[str, Any], policy: Mapping[str, Any]) -> Case:
+    """Read a case over a common set of places and a common policy, which the case may add to or replace.
+
+    An artifact is named by a short word, ``<level>`` or ``<level>.<version>``; its copies say ``of`` and ``at``.
+    """
+    artifacts = {name: _artifact(name) for name in case.get("artifacts", ())}
+    locations = {name: Location(name=name, root=name, **each) for name, each in {**places, **case.get("locations", {})}.items()}
+    ledger = Ledger(
+        projects={"PRJ-0001": Project(id="PRJ-0001", **case.get("project", {}))},
+        artifacts={artifact.id: artifact for artifact in artifacts.values()},
+        copies=tuple(_copy(each, artifacts) for each in case.get("copies", ())),
+        activities={name: _activity(name, inputs, artifacts) for name, inputs in case.get("made_from", {}).items()},
+        locations=locations,
+        reachable=frozenset(locations) - set(case.get("unreachable", ())),
+        home="campus",
+        holds=tuple(
+            Hold(n, DATASET, each["reason"], each["who"], dt.date.fromisoformat(each["until"]))
+            for n, each in enumerate(case.get("holds", ()), 1)
+        ),
+        leases=tuple(
+            Lease(artifacts[each["of"]].id, Use(each["use"]), "another", moment(each["until"])) for each in case.get("leases", ())
+        ),
+    )
+    return Case(ledger, Policy.model_validate({**policy, **case.get("policy", {})}), moment(case["now"]))
+
+
+def moment(text: str) -> dt.datetime:
+    """Read a moment or a day; without a zone it is UTC."""
+    found = dt.datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+
+
+def written(plan: Plan) -> dict[str, Any]:
+    """A plan as plain values, the way golden cases keep it; artifacts by their short words."""
+    return {
+        "decisions": {str(each.copy): _decision(each) for each in plan.decisions},
+        "shortfalls": {_word(name): list(reasons) for name, reasons in plan.shortfalls.items()},
+        "warnings": list(plan.warnings),
+    }
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {"action": str(decision.action), "reasons": list(decision.reasons), "leans_on": list(decision.leans_on)}
+
+
+def _artifact(name: str) -> Artifact:
+    level, _, version = name.partition(".")
+    return Artifact(DATASET, Level(level), (version or level).encode().hex().ljust(64, "0")[:64], 1, 1000, name, LONG_AGO)
+
+
+def _word(artifact: str) -> str:
+    level, _, digest = artifact.removeprefix(f"{DATASET}/").partition("@")
+    version = bytes.fromhex(digest).rstrip(b"\0").decode()
+    return level if version == level else f"{level}.{version}"
+
+
+def _copy(said: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Copy:
+    known = artifacts.get(said["of"])
+    return Copy(
+        id=said["id"],
+        artifact=known.id if known else said["of"],
+        location=said["at"],
+        path="somewhere",
+        state=CopyState(said.get("state", "verified")),
+        created_at=moment(said.get("created", "2029-12-01")),
+        verified_at=moment(said["read"]) if said.get("read") else None,
+        due_at=moment(said["due"]) if said.get("due") else None,
+        detail=said.get("detail", ""),
+    )
+
+
+def _activity(name: str, inputs: list[str], artifacts: Mapping[str, Artifact]) -> Activity:
+    ids = tuple(artifacts[each].id if each in artifacts else each for each in inputs)
+    return Activity(name, f"make {name}", name, ids, {}, "1", "lock", "ada@lab", LONG_AGO, LONG_AGO)

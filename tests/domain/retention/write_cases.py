@@ -1,0 +1,397 @@
+"""Write the golden cases: each states its actions by hand here, and the reasons are recorded for review. Tests never run this.
+
+Run it with `python tests/domain/retention/write_cases.py` after a reason's words were changed on purpose, and read the diff.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from coldchain import retention
+from coldchain.testing.ledgers import read_case, written
+
+HERE = Path(__file__).parent
+NOW, READ = "2030-01-15T12:00:00+00:00", "2030-01-10"
+
+Values = dict[str, Any]
+
+
+def copy(key: int, of: str, at: str, **more: Any) -> Values:
+    """A verified copy, read back five days ago, unless said otherwise."""
+    return {"id": key, "of": of, "at": at, "read": READ, **more}
+
+
+def scratch(key: int, of: str, **more: Any) -> Values:
+    """A copy on scratch, due since New Year unless said otherwise."""
+    return copy(key, of, "scratch", **{"due": "2030-01-01", **more})
+
+
+def three(of: str, first: int = 11) -> list[Values]:
+    """Three copies on two media, one off site."""
+    return [copy(first, of, "nas"), copy(first + 1, of, "backup"), copy(first + 2, of, "cold")]
+
+
+STAGED = [scratch(1, "standard"), copy(2, "standard", "nas")]
+CHAIN = {"corrected": ["standard"], "single_cell_images": ["corrected", "masks"], "masks": ["corrected"]}
+STANDARD = {"artifacts": ["standard"], "copies": STAGED}
+ASKS = {"purge": {"after_days": 30, "approval": "person"}}
+
+# name: (what it shows, action of each copy, case)
+CASES: dict[str, tuple[str, dict[int, str], Values]] = {
+    "staged_input_goes": ("A staged input whose original stands on the NAS goes.", {1: "remove", 2: "keep"}, STANDARD),
+    "staged_input_not_due": (
+        "A staged input stays until its day.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", due="2030-02-01"), STAGED[1]]},
+    ),
+    "due_by_the_policy": (
+        "A copy without a day of its own falls due by its age.",
+        {1: "remove", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", due=None, created="2029-12-16"), STAGED[1]]},
+    ),
+    "not_due_by_the_policy": (
+        "A copy without a day of its own is not due before the policy's age.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", due=None, created="2029-12-17"), STAGED[1]]},
+    ),
+    "original_missing": ("A staged input without an original stays.", {1: "keep"}, {"artifacts": ["standard"], "copies": STAGED[:1]}),
+    "three_two_one": (
+        "A scratch copy of raw goes where three copies on two media stand, one off site.",
+        {1: "remove", 11: "keep", 12: "keep", 13: "keep"},
+        {"artifacts": ["raw"], "copies": [scratch(1, "raw"), *three("raw")]},
+    ),
+    "short_of_copies": (
+        "Two copies of raw are one short.",
+        {1: "keep", 11: "keep", 13: "keep"},
+        {"artifacts": ["raw"], "copies": [scratch(1, "raw"), three("raw")[0], three("raw")[2]]},
+    ),
+    "short_of_media": (
+        "Three copies on one medium are not on two.",
+        {1: "keep", 11: "keep", 12: "keep", 13: "keep"},
+        {
+            "artifacts": ["raw"],
+            "locations": {"cold": {"medium": "disk", "domain": "cold", "site": "centre"}},
+            "copies": [scratch(1, "raw"), *three("raw")],
+        },
+    ),
+    "short_of_off_site": (
+        "Three copies at home are none off site.",
+        {1: "keep", 11: "keep", 12: "keep", 13: "keep"},
+        {
+            "artifacts": ["raw"],
+            "locations": {"cold": {"medium": "tape", "domain": "cold", "site": "campus"}},
+            "copies": [scratch(1, "raw"), *three("raw")],
+        },
+    ),
+    "same_failure_domain_once": (
+        "Two copies that would be lost together count once.",
+        {1: "keep", 11: "keep", 12: "keep", 13: "keep"},
+        {"artifacts": ["raw"], "copies": [scratch(1, "raw"), copy(11, "raw", "nas"), copy(12, "raw", "shelf"), copy(13, "raw", "cold")]},
+    ),
+    "best_of_a_failure_domain": (
+        "Of copies that would be lost together, the one that serves best counts, not the one read last.",
+        {1: "remove", 11: "keep", 12: "keep", 13: "keep", 14: "keep"},
+        {
+            "artifacts": ["release"],
+            "locations": {
+                "library": {"medium": "tape", "domain": "nas", "site": "campus"},
+                "cold": {"medium": "disk", "domain": "cold", "site": "centre"},
+            },
+            "copies": [
+                scratch(1, "release"),
+                copy(11, "release", "library", read="2030-01-02"),
+                copy(12, "release", "nas"),
+                copy(13, "release", "backup"),
+                copy(14, "release", "cold"),
+            ],
+        },
+    ),
+    "unreachable_original": (
+        "A copy at a place that cannot be reached does not count.",
+        {1: "keep", 2: "keep"},
+        {**STANDARD, "unreachable": ["nas"]},
+    ),
+    "unreachable_scratch": (
+        "A copy whose own place cannot be reached stays.",
+        {1: "keep", 2: "keep"},
+        {**STANDARD, "unreachable": ["scratch"]},
+    ),
+    "never_read_back": (
+        "An original that was never read back does not count.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [STAGED[0], copy(2, "standard", "nas", read=None)]},
+    ),
+    "read_back_too_long_ago": (
+        "An original that was read back before the window does not count.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [STAGED[0], copy(2, "standard", "nas", read="2029-10-17T11:59:59")]},
+    ),
+    "read_back_at_the_edge": (
+        "An original that was read back exactly as long ago as the policy lets still counts.",
+        {1: "remove", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [STAGED[0], copy(2, "standard", "nas", read="2029-10-17T12:00:00")]},
+    ),
+    "read_back_in_the_future": (
+        "A reading in the future tells of a wrong clock, and does not count.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [STAGED[0], copy(2, "standard", "nas", read="2030-01-16")]},
+    ),
+    "made_in_the_future": (
+        "A copy that was made in the future stays: some clock is wrong.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", created="2030-01-16"), STAGED[1]]},
+    ),
+    "hold_active": (
+        "A person's hold keeps.",
+        {1: "keep", 2: "keep"},
+        {**STANDARD, "holds": [{"reason": "paper in review", "who": "ada", "until": "2030-03-01"}]},
+    ),
+    "hold_ends_today": (
+        "A hold lasts through its last day.",
+        {1: "keep", 2: "keep"},
+        {**STANDARD, "holds": [{"reason": "paper in review", "who": "ada", "until": "2030-01-15"}]},
+    ),
+    "hold_of_yesterday_elsewhere_on_earth": (
+        "A hold's last day has not ended while it is still that day somewhere.",
+        {1: "keep", 2: "keep"},
+        {**STANDARD, "now": "2030-01-16T11:59:00+00:00", "holds": [{"reason": "paper in review", "who": "ada", "until": "2030-01-15"}]},
+    ),
+    "hold_ended": (
+        "A hold that has ended keeps nothing.",
+        {1: "remove", 2: "keep"},
+        {**STANDARD, "now": "2030-01-16T12:00:00+00:00", "holds": [{"reason": "paper in review", "who": "ada", "until": "2030-01-15"}]},
+    ),
+    "in_use": (
+        "A copy of what a run is using stays.",
+        {1: "keep", 2: "keep"},
+        {**STANDARD, "leases": [{"of": "standard", "use": "read", "until": "2030-01-15T12:10:00+00:00"}]},
+    ),
+    "remade_from_standing_parents": (
+        "A corrected level without copies elsewhere goes, since its standard stands.",
+        {1: "remove", 2: "keep"},
+        {"artifacts": ["standard", "corrected"], "made_from": CHAIN, "copies": [scratch(1, "corrected"), copy(2, "standard", "nas")]},
+    ),
+    "remade_parent_short": (
+        "A corrected level stays where its standard does not stand.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["standard", "corrected"],
+            "made_from": CHAIN,
+            "copies": [scratch(1, "corrected"), copy(2, "standard", "nas", state="suspect", detail="'0/c/0': expected a, got b")],
+        },
+    ),
+    "remade_parent_only_on_scratch": (
+        "A corrected level stays where its standard is only on scratch, and so does that.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard", "corrected"], "made_from": CHAIN, "copies": [scratch(1, "corrected"), scratch(2, "standard")]},
+    ),
+    "remade_unknown_activity": (
+        "What nobody wrote down cannot be made again.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard", "corrected"], "copies": [scratch(1, "corrected"), copy(2, "standard", "nas")]},
+    ),
+    "remade_unknown_input": (
+        "What was made from something unknown cannot be made again.",
+        {1: "keep"},
+        {"artifacts": ["corrected"], "made_from": {"corrected": ["PRJ-0001/PLATE-A/standard@gone"]}, "copies": [scratch(1, "corrected")]},
+    ),
+    "remade_from_nothing": (
+        "An activity without inputs makes nothing again.",
+        {1: "keep"},
+        {"artifacts": ["corrected"], "made_from": {"corrected": []}, "copies": [scratch(1, "corrected")]},
+    ),
+    "remade_in_a_chain": (
+        "Crops and corrected both go: crops from masks and corrected, and that from the standard.",
+        {1: "remove", 2: "remove", 3: "keep", 4: "keep"},
+        {
+            "artifacts": ["standard", "corrected", "masks", "single_cell_images"],
+            "made_from": CHAIN,
+            "copies": [scratch(1, "single_cell_images"), scratch(2, "corrected"), copy(3, "standard", "nas"), copy(4, "masks", "nas")],
+        },
+    ),
+    "remade_chain_broken": (
+        "Crops stay where the masks do not stand, though corrected could be made again and goes.",
+        {1: "keep", 2: "remove", 3: "keep"},
+        {
+            "artifacts": ["standard", "corrected", "masks", "single_cell_images"],
+            "made_from": CHAIN,
+            "copies": [scratch(1, "single_cell_images"), scratch(2, "corrected"), copy(3, "standard", "nas")],
+        },
+    ),
+    "remade_in_a_circle": (
+        "Two levels that are said to be made from one another cover neither.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["corrected", "single_cell_images"],
+            "made_from": {"corrected": ["single_cell_images"], "single_cell_images": ["corrected"]},
+            "copies": [scratch(1, "corrected"), scratch(2, "single_cell_images")],
+        },
+    ),
+    "remade_from_itself": (
+        "A level that is said to be made from itself is not covered.",
+        {1: "keep"},
+        {"artifacts": ["corrected"], "made_from": {"corrected": ["corrected"]}, "copies": [scratch(1, "corrected")]},
+    ),
+    "raw_never_by_remake": (
+        "Raw without its copies stays, whatever an activity says it came from.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["raw", "standard"], "made_from": {"raw": ["standard"]}, "copies": [scratch(1, "raw"), copy(2, "standard", "nas")]},
+    ),
+    "release_never_by_remake": (
+        "A release without its copies stays, though everything that it was made from stands.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["release", "bulk_profiles"],
+            "made_from": {"release": ["bulk_profiles"]},
+            "copies": [scratch(1, "release"), copy(2, "bulk_profiles", "nas")],
+        },
+    ),
+    "masks_not_by_remake": (
+        "A level that the policy does not let be made again stays without a copy elsewhere.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["corrected", "masks"], "made_from": CHAIN, "copies": [scratch(1, "masks"), copy(2, "corrected", "nas")]},
+    ),
+    "doubtful_copies_are_kept": (
+        "Suspect, lost and unfinished copies are never removed, and never count.",
+        {1: "keep", 2: "keep", 3: "keep", 4: "keep"},
+        {
+            "artifacts": ["standard", "standard.b", "standard.c"],
+            "copies": [
+                scratch(1, "standard", state="suspect", detail="'a': expected 1, got 2"),
+                scratch(2, "standard.b", state="lost"),
+                scratch(3, "standard.c", state="copying", read=None),
+                copy(4, "standard", "nas", state="copying", read=None),
+            ],
+        },
+    ),
+    "suspect_original": (
+        "A staged input whose original is suspect stays, and the shortfall says what is missing.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["standard"],
+            "copies": [STAGED[0], copy(2, "standard", "nas", state="suspect", detail="'0/c/0': expected a, got b")],
+        },
+    ),
+    "trash_in_its_grace": (
+        "A copy in the trash stays until its grace has ended.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", state="trashed", due="2030-01-20"), STAGED[1]]},
+    ),
+    "trash_after_its_grace": (
+        "A copy in the trash goes when its grace has ended, and what covers it still stands.",
+        {1: "delete", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", state="trashed", due="2030-01-15"), STAGED[1]]},
+    ),
+    "trash_without_a_day": (
+        "A copy in the trash without a day stays.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", state="trashed", due=None), STAGED[1]]},
+    ),
+    "trash_not_covered_any_more": (
+        "A copy in the trash stays when what covered it is suspect by now.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", state="trashed"), copy(2, "standard", "nas", state="suspect")]},
+    ),
+    "trash_held": (
+        "A hold that was set during the grace keeps the trash.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["standard"],
+            "copies": [scratch(1, "standard", state="trashed"), STAGED[1]],
+            "holds": [{"reason": "paper in review", "who": "ada", "until": "2030-03-01"}],
+        },
+    ),
+    "trash_in_use": (
+        "What a run is using stays in the trash: it may be about to be taken out.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["standard"],
+            "copies": [scratch(1, "standard", state="trashed"), STAGED[1]],
+            "leases": [{"of": "standard", "use": "alone", "until": "2030-01-15T12:10:00+00:00"}],
+        },
+    ),
+    "trash_unreachable": (
+        "A trash that cannot be reached is not emptied.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", state="trashed"), STAGED[1]], "unreachable": ["scratch"]},
+    ),
+    "person_is_asked": (
+        "Where the policy wants a person's yes, the copy waits for it.",
+        {1: "ask", 2: "keep"},
+        {**STANDARD, "policy": ASKS},
+    ),
+    "person_is_not_asked_in_vain": (
+        "A person is asked only for what may go.",
+        {1: "keep"},
+        {"artifacts": ["standard"], "copies": STAGED[:1], "policy": ASKS},
+    ),
+    "unknown_location": (
+        "A copy at a place that the site does not know is kept, and does not count.",
+        {1: "keep", 2: "keep", 3: "keep"},
+        {"artifacts": ["standard"], "copies": [STAGED[0], copy(2, "standard", "attic"), copy(3, "standard", "attic", due="2030-01-01")]},
+    ),
+    "unknown_artifact": ("A copy of something unknown is kept.", {1: "keep"}, {"copies": [scratch(1, "PRJ-0009/OLD/raw@00")]}),
+    "two_scratch_copies": (
+        "Two scratch copies of one artifact both go: neither ever counted.",
+        {1: "remove", 2: "keep", 3: "remove"},
+        {"artifacts": ["standard"], "copies": [*STAGED, copy(3, "standard", "scratch2", due="2030-01-02")]},
+    ),
+    "scratch_copies_do_not_cover_one_another": (
+        "Two scratch copies do not cover one another.",
+        {1: "keep", 3: "keep"},
+        {"artifacts": ["standard"], "copies": [STAGED[0], copy(3, "standard", "scratch2", due="2030-01-02")]},
+    ),
+    "cluster_purge_near": (
+        "What only the cluster has, and will remove itself within a week, is warned of.",
+        {1: "keep", 2: "keep"},
+        {"artifacts": ["masks"], "copies": [scratch(1, "masks", created="2029-11-20"), copy(2, "masks", "nas", state="suspect")]},
+    ),
+    "cluster_purge_covered": (
+        "The cluster's own purge of what is covered is no matter.",
+        {1: "remove", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", created="2029-11-20"), STAGED[1]]},
+    ),
+    "nas_copies_are_kept": (
+        "A copy at a lasting place is kept, however many others stand, and its reasons say what stands.",
+        {11: "keep", 12: "keep", 13: "keep"},
+        {"artifacts": ["release"], "copies": three("release")},
+    ),
+    "rule_by_origin": (
+        "The first rule that fits holds: a collaborator's standard wants two copies.",
+        {1: "keep", 2: "keep"},
+        {
+            **STANDARD,
+            "project": {"origin": "collaborator_industry"},
+            "policy": {
+                "rules": [
+                    {"levels": ["standard"], "origins": ["collaborator_industry"], "wanted": {"copies": 2}},
+                    {"levels": ["raw", "release"], "wanted": {"copies": 3, "media": 2, "off_site": 1}},
+                    {
+                        "levels": ["standard", "corrected", "masks", "single_cell_images", "single_cell_profiles", "bulk_profiles"],
+                        "wanted": {"copies": 1},
+                    },
+                ]
+            },
+        },
+    ),
+}
+
+
+def write() -> None:
+    """Write every case, refusing one whose actions are not those that are stated here."""
+    common = json.loads((HERE / "common.json").read_text())
+    for name, (says, actions, case) in CASES.items():
+        whole = {"says": says, "now": NOW, **case}
+        read = read_case(whole, common["places"], common["policy"])
+        found = written(retention.plan(read.ledger, read.policy, read.now))
+        got = {int(key): each["action"] for key, each in found["decisions"].items()}
+        if got != actions:
+            raise SystemExit(f"{name}: expected {actions}, got {got}\n{json.dumps(found, indent=1)}")
+        (HERE / "cases" / f"{name}.json").write_text(json.dumps({**whole, "expected": found}, indent=1) + "\n")
+    print(f"{len(CASES)} cases")
+
+
+if __name__ == "__main__":
+    write()
