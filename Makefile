@@ -16,7 +16,7 @@ export PYTHONSAFEPATH := 1
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := coldchain tasks flows deployments
-SOURCES := $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' -not -name '*.pyc' 2>/dev/null) prefect.yaml pyproject.toml README.md LICENSE
+SOURCES := $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' -not -name '*.pyc' -not -path '*/.ruff_cache/*' 2>/dev/null) prefect.yaml pyproject.toml README.md LICENSE
 PARALLEL ?= 2
 TESTS ?= tests
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
@@ -37,7 +38,9 @@ def _to(table: str) -> sa.Column[int]:
     return sa.Column(f"{table}_id", sa.Integer, sa.ForeignKey(f"{table}.id"), nullable=False)
 
 
-project = sa.Table("project", metadata, _id(), sa.Column("name", sa.Text, unique=True, nullable=False), sa.Column("body", sa.JSON, nullable=False))
+project = sa.Table(
+    "project", metadata, _id(), sa.Column("name", sa.Text, unique=True, nullable=False), sa.Column("body", sa.JSON, nullable=False)
+)
 
 dataset = sa.Table(
     "dataset",

@@ -15,7 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from coldchain.errors import ColdchainError, ConfigurationError, InputError, IntegrityError, LocationUnreachable, OutOfSpace, UnsafePathError
+from coldchain.errors import (
+    ColdchainError,
+    ConfigurationError,
+    InputError,
+    IntegrityError,
+    LocationUnreachable,
+    OutOfSpace,
+    UnsafePathError,
+)
 from coldchain.manifest import MANIFEST, Manifest, safe_name
 
 BLOCK = 1 << 20
@@ -297,4 +305,6 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         kind, what = _ON_WRITING.get(error.errno or 0, (LocationUnreachable, "a location does not take bytes"))
-        raise kind(what, on=repr(str(path)), got=error.strerror, done="what is whole stays in staging", hint="mend that, then start again") from error
+        raise kind(
+            what, on=repr(str(path)), got=error.strerror, done="what is whole stays in staging", hint="mend that, then start again"
+        ) from error

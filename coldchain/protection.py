@@ -34,9 +34,8 @@ def protect(folder: Path, wanted: Protection) -> Probe:
         return Probe("none", ())
     if wanted is not Protection.STRONGEST:
         return _demand(folder, wanted, _apply(folder, wanted))
-    _apply(folder, Protection.PERMISSIONS)
-    found = probe(folder, Protection.PERMISSIONS)
-    return found if found.in_force else _or_immutable(folder, found)
+    found = _try(folder, Protection.PERMISSIONS)
+    return found if found.in_force else _try(folder, Protection.IMMUTABLE)
 
 
 def probe(folder: Path, method: Protection) -> Probe:
@@ -48,7 +47,7 @@ def probe(folder: Path, method: Protection) -> Probe:
     attempts: dict[str, Callable[[], None]] = {
         "add a file": lambda: _attempt_add(folder),
         "write or truncate a file": lambda: os.close(os.open(victim, os.O_WRONLY | os.O_APPEND)),
-        "rename or delete a file": lambda: victim.rmdir(),  # "not a directory" is said only to one who may remove it
+        "rename or delete a file": victim.rmdir,  # "not a directory" is said only to one who may remove it
     }
     return Probe(str(method), tuple(name for name, attempt in attempts.items() if _succeeds(attempt)))
 
@@ -76,11 +75,12 @@ def release(folder: Path) -> None:
         path.chmod(path.stat().st_mode | 0o700)
 
 
-def _or_immutable(folder: Path, weaker: Probe) -> Probe:
+def _try(folder: Path, method: Protection) -> Probe:
+    """Protect as far as this user may; where it cannot be set on every file nothing is said to be in force."""
     try:
-        return _apply(folder, Protection.IMMUTABLE)
+        return _apply(folder, method)
     except ProtectionError:
-        return weaker
+        return Probe("none", ())
 
 
 def _demand(folder: Path, wanted: Protection, found: Probe) -> Probe:
@@ -132,7 +132,9 @@ def _make_immutable(path: Path) -> None:
     try:
         set_immutable(path, on=True)
     except OSError as error:
-        raise ProtectionError("the immutable flag cannot be set", on=str(path), got=error.strerror, hint="needs root and ext4, XFS or Btrfs") from error
+        raise ProtectionError(
+            "the immutable flag cannot be set", on=str(path), got=error.strerror, hint="needs root and ext4, XFS or Btrfs"
+        ) from error
 
 
 def _bottom_up(folder: Path) -> Iterator[Path]:

@@ -122,5 +122,7 @@ class PosixStore:
             return
         except OSError as error:
             if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise RemovalRefused("the location refuses a removal", on=f"{self.location.name}:{path}", got=os.strerror(error.errno)) from error
+                raise RemovalRefused(
+                    "the location refuses a removal", on=f"{self.location.name}:{path}", got=os.strerror(error.errno)
+                ) from error
             raise

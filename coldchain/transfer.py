@@ -43,7 +43,7 @@ def deliver(ws: Workspace, artifact: Artifact, to: str, progress: files.Progress
         if copy.state is CopyState.VERIFIED:
             return copy
         _refuse_doubtful(artifact, copy)
-        _take_from_trash(ws, store, copy)
+        _take_from_trash(ws, artifact, store, copy)
         if store.exists(copy.path):
             return verify_in_place(ws, artifact, copy, progress)
         staged = staging(hashlib.sha256(artifact.id.encode()).hexdigest())
@@ -101,7 +101,7 @@ def _prove(store: Store, staged: str, manifest: Manifest, progress: files.Progre
 def settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, manifest: Manifest) -> Copy:
     """Give recorded bytes that stand verified in staging their final name."""
     store = ws.store(copy.location)
-    _take_from_trash(ws, store, copy)
+    _take_from_trash(ws, artifact, store, copy)
     if not store.exists(copy.path):
         return _finish(ws, copy, staged, manifest)
     settled = verify_in_place(ws, artifact, copy, files.no_progress)
@@ -123,10 +123,13 @@ def verify_in_place(ws: Workspace, artifact: Artifact, copy: Copy, progress: fil
 
 
 def _count(ws: Workspace, copy: Copy) -> Copy:
-    """Protect a copy whose bytes were just read back, and let it count."""
-    probe = ws.store(copy.location).protect(copy.path)
+    """Protect a copy whose bytes were just read back, and let it count; what is left of it in the trash is not needed any more."""
+    store = ws.store(copy.location)
+    probe = store.protect(copy.path)
     force = probe.method if probe.in_force else "none"
     now = ws.now()
+    if store.exists(trash(copy)):
+        store.delete(trash(copy))
     return ws.catalogue.change_copy(
         copy.id, state=CopyState.VERIFIED, verified_at=now, due_at=due_at(ws, copy.location, now), protection=force, detail=""
     )
@@ -244,11 +247,19 @@ def _refuse_doubtful(artifact: Artifact, copy: Copy) -> None:
         )
 
 
-def _take_from_trash(ws: Workspace, store: Store, copy: Copy) -> None:
-    if copy.state is CopyState.TRASHED:
-        ws.catalogue.change_copy(copy.id, state=CopyState.COPYING, due_at=None, detail="")
-        if store.exists(trash(copy)) and not store.exists(copy.path):
-            store.move(trash(copy), copy.path)
+def _take_from_trash(ws: Workspace, artifact: Artifact, store: Store, copy: Copy) -> None:
+    """Bring a copy back from the trash: the bytes first, so that a run that is cut off is finished by the next.
+
+    What was half deleted goes back to the trash, and a fresh copy takes its place.
+    """
+    if copy.state is not CopyState.TRASHED:
+        return
+    if store.exists(trash(copy)) and not store.exists(copy.path):
+        store.move(trash(copy), copy.path)
+    if store.exists(copy.path) and mismatches(store, artifact, copy, files.no_progress):
+        store.delete(trash(copy))
+        store.move(copy.path, trash(copy))
+    ws.catalogue.change_copy(copy.id, state=CopyState.COPYING, due_at=None, detail="")
 
 
 def _listed(wrong: Sequence[Mismatch], most: int = 5) -> str:

@@ -12,6 +12,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+from coldchain.errors import InputError
 from coldchain.lifecycle import remaining
 from coldchain.protection import release
 from tasks.workspace import open_workspace
@@ -112,7 +113,7 @@ def _show_lines(tell: Callable[[str], None]) -> None:
 
 def remove(folder: Path) -> None:
     """Throw a demo away, write-protection and all. Refuses a folder that holds no demo."""
-    if not (folder / SITE).read_text().startswith("# The demo's site"):
-        raise ValueError(f"{folder} holds no demo")
+    if not (folder / SITE).is_file() or not (folder / SITE).read_text().startswith("# The demo's site"):
+        raise InputError("this folder holds no demo", on=folder, done="nothing was removed", hint="name the demo's folder with --folder")
     release(folder)
     shutil.rmtree(folder)

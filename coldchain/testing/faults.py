@@ -25,7 +25,7 @@ class FaultyStore:
         self.store, self.location = store, store.location
         self.faults: dict[str, Fault] = dict(faults or {})
 
-    def _call(self, operation: str, *arguments: Any) -> Any:  # noqa: ANN401 - passes through whatever the operation returns
+    def _call(self, operation: str, *arguments: Any) -> Any:
         real: Callable[[], Any] = lambda: getattr(self.store, operation)(*arguments)  # noqa: E731 - a closure, named for the fault
         return self.faults[operation](operation, arguments, real) if operation in self.faults else real()
 
@@ -90,12 +90,12 @@ class FaultyStore:
         self._call("delete", path)
 
 
-def vanish(operation: str, _arguments: tuple[Any, ...], _real: Callable[[], Any]) -> Any:  # noqa: ANN401 - a Fault
+def vanish(operation: str, _arguments: tuple[Any, ...], _real: Callable[[], Any]) -> Any:
     """The location is gone."""
     raise LocationUnreachable(f"the location vanished during {operation}")
 
 
-def fill_up(operation: str, _arguments: tuple[Any, ...], _real: Callable[[], Any]) -> Any:  # noqa: ANN401 - a Fault
+def fill_up(operation: str, _arguments: tuple[Any, ...], _real: Callable[[], Any]) -> Any:
     """The disk is full."""
     raise OutOfSpace(f"no space left during {operation}", got=OSError(errno.ENOSPC, "No space left on device"))
 
@@ -103,7 +103,7 @@ def fill_up(operation: str, _arguments: tuple[Any, ...], _real: Callable[[], Any
 def lose_bytes(store: Store) -> Fault:
     """Make a put that says it succeeded, and leaves its last file one byte short."""
 
-    def fault(_operation: str, arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:  # noqa: ANN401 - a Fault
+    def fault(_operation: str, arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
         manifest = real()
         _source, path, names, _progress = arguments
         with (store.local(path) / names[-1]).open("rb+") as file:

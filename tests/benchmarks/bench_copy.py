@@ -76,7 +76,8 @@ def report(title: str, figures: Figures) -> list[str]:
     """Print each way's medians; give back the line that sums them up."""
     wall, cpu = ({name: median(turn[which] for turn in turns) for name, turns in figures.items()} for which in (0, 1))
     for name in figures:
-        print(f"{title:18} {name:16} wall {wall[name]:7.2f} s ({wall[name] / wall['floor']:.2f})  CPU {cpu[name]:7.2f} s ({cpu[name] / cpu['floor']:.2f})", flush=True)
+        times = [f"{kind} {of[name]:7.2f} s ({of[name] / of['floor']:.2f})" for kind, of in (("wall", wall), ("CPU", cpu))]
+        print(f"{title:18} {name:16} {'  '.join(times)}", flush=True)
     said = f"copy, {title}: CPU ratio to floor {cpu['ours'] / cpu['floor']:.2f} (goal {GOAL_FLOOR})"
     for name, goal in (("rsync+openssl", GOAL_OPENSSL), ("rsync+sha256sum", GOAL_SHA256SUM)):
         if name in wall:
@@ -152,7 +153,7 @@ def floor(source: Path, target: Path) -> None:
         there = target / Path(folder).relative_to(source)
         there.mkdir(parents=True)
         for name in names:
-            with open(f"{folder}/{name}", "rb", buffering=0) as reading, open(f"{there}/{name}", "xb+", buffering=0) as writing:
+            with Path(folder, name).open("rb", buffering=0) as reading, (there / name).open("xb+", buffering=0) as writing:
                 sent = hashlib.sha256()
                 while count := reading.readinto(buffer):
                     sent.update(buffer[:count])

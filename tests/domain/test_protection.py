@@ -71,8 +71,8 @@ def test_immutable_holds_against_root(immutable: Path) -> None:
     assert probe(immutable, Protection.IMMUTABLE).holes == ()
     for attempt in (
         lambda: (immutable / "deep" / "file").write_bytes(b"other"),
-        lambda: (immutable / "deep" / "file").unlink(),
-        lambda: (immutable / "new").touch(),
+        (immutable / "deep" / "file").unlink,
+        (immutable / "new").touch,
         lambda: immutable.rename(immutable.with_name("elsewhere")),
     ):
         with pytest.raises(PermissionError):
@@ -113,7 +113,11 @@ def test_permissions_do_not_hold_against_root(folder: Path) -> None:
 
 def test_an_ordinary_user_cannot_ask_for_immutable(folder: Path) -> None:
     """Asking for a flag that this user may not set is an error, not a quiet nothing."""
-    code = PROTECT + "from coldchain.errors import ProtectionError\ntry: p.protect(Path(sys.argv[1]), P.IMMUTABLE)\nexcept ProtectionError as e: print(e.what)"
+    code = (
+        PROTECT
+        + "from coldchain.errors import ProtectionError\n"
+        + "try: p.protect(Path(sys.argv[1]), P.IMMUTABLE)\nexcept ProtectionError as e: print(e.what)"
+    )
     assert as_nobody(folder, code) == "the immutable flag cannot be set"
 
 

@@ -291,6 +291,17 @@ def test_a_copy_comes_back_from_the_trash(ws: Workspace, staged: Artifact) -> No
     assert not ws.stores["scratch"].exists(transfer.trash(copy))
 
 
+def test_a_half_deleted_copy_does_not_come_back(ws: Workspace, staged: Artifact) -> None:
+    """A deletion that was cut off left half a copy in the trash: staging again fetches a whole one, and leaves no trash."""
+    ws = patient(ws)
+    sweeping.sweep(ws, dry_run=False)
+    copy = copy_at(ws, staged, "scratch")
+    (ws.store("scratch").local(transfer.trash(copy)) / "0/c/0").unlink()
+    assert transfer.deliver(ws, staged, "scratch").state is CopyState.VERIFIED
+    assert (folder(ws, copy) / "0/c/0").read_bytes() == b"pixels"
+    assert not ws.stores["scratch"].exists(transfer.trash(copy))
+
+
 def test_trash_is_not_emptied_where_the_survivors_rotted_in_the_meantime(ws: Workspace, clock: Any, staged: Artifact) -> None:
     """The NAS copy rots during the grace: the trash now holds the last good bytes, and keeps them."""
     ws = patient(ws)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,17 +161,25 @@ def test_labels_stay_labels_in_every_level(tmp_path: Path) -> None:
     assert metadata(path.parent) == {"version": "0.5", "labels": ["nuclei"]}
 
 
-def write_in_other_process(plate: str, well: str, field: int, seed: int) -> None:
-    """Write one field; what a worker does."""
-    fill(Path(plate), well, field, seed)
+FILLS_ONE_FIELD = """
+import sys, numpy as np
+from coldchain.imaging.platezarr import write_field
+plate, well, field, *planes = sys.argv[1:]
+kind = {"channels": ("DNA", "GFP"), "dtype": "uint16", "shape": (300, 520), "pixel_size_um": 0.5}
+write_field(plate, well, int(field), enumerate(map(np.load, planes)), **kind)
+"""
 
 
 def test_fields_are_written_by_many_processes_at_once(tmp_path: Path) -> None:
     """Workers that write different fields at the same time leave what one worker would have left."""
     plate = new_plate(tmp_path / "many")
-    jobs = [(str(plate), ref.well, ref.field, 10 * seed) for seed, ref in enumerate(iter_fields(plate))]
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.starmap(write_in_other_process, jobs)
+    workers = []
+    for seed, ref in enumerate(iter_fields(plate)):
+        planes = [tmp_path / f"{seed}-{index}.npy" for index in range(2)]
+        for index, plane in enumerate(planes):
+            np.save(plane, noise(10 * seed + index))
+        workers.append(subprocess.Popen([sys.executable, "-c", FILLS_ONE_FIELD, str(plate), ref.well, str(ref.field), *map(str, planes)]))
+    assert [worker.wait(timeout=120) for worker in workers] == [0] * 4
     alone = fill_all(new_plate(tmp_path / "alone"))
     files = sorted(file.relative_to(alone) for file in alone.rglob("*") if file.is_file())
     assert all((plate / file).read_bytes() == (alone / file).read_bytes() for file in files)

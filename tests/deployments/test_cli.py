@@ -1,0 +1,85 @@
+"""The command, where things are not as they should be: plain words, exit codes, and nothing harmed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import deployments
+from deployments.cli import app
+from tasks.workspace import open_workspace
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The demo's site, registered and empty."""
+    for name in ("site.yaml", "policy.yaml"):
+        shutil.copy(Path(deployments.__file__).with_name("sites") / name, tmp_path / name)
+    open_workspace(tmp_path / "site.yaml").register()
+    return tmp_path / "site.yaml"
+
+
+def run(*words: object) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_a_site_that_is_wrong_is_named_by_file_line_and_field(site: Path) -> None:
+    """No stack trace: the file, the line, the field, and what is wrong with it."""
+    site.write_text(site.read_text().replace("medium: tape", "medium: papyrus"))
+    result = run("status", "--site", site)
+    line = next(number for number, text in enumerate(site.read_text().splitlines(), 1) if "papyrus" in text)
+    assert result.exit_code == 1
+    assert f"site.yaml:{line}: locations.2.medium" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_errors_are_json_where_json_is_asked_for(site: Path) -> None:
+    """A program that asks gets the kind of error and its message."""
+    result = run("why", site, "--site", site, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.output)["error"] == "NotInCatalogue"
+
+
+def test_a_hold_without_reason_or_day_is_refused(site: Path) -> None:
+    """A hold that says neither why nor until when is not kept."""
+    assert run("hold", "PRJ-0001/X", "--site", site).exit_code != 0
+    assert run("hold", "PRJ-0001/X", "--reason", "r", "--until", "2099-01-01", "--site", site).exit_code == 1
+    assert json.loads(run("status", "--site", site, "--json").output)["holds"] == []
+
+
+def test_the_doctor_finds_a_location_that_is_not_mounted(site: Path) -> None:
+    """An empty mount point is not the NAS: the doctor says so, and with exit code 1."""
+    shutil.rmtree(site.parent / "nas")
+    (site.parent / "nas").mkdir()
+    result = run("doctor", "--site", site, "--json")
+    wrong = [finding for finding in json.loads(result.output) if not finding["ok"]]
+    assert result.exit_code == 1
+    assert [finding["what"] for finding in wrong] == ["nas: identity"]
+    assert "mount it" in wrong[0]["hint"]
+
+
+def test_the_doctor_does_not_take_another_medium_for_a_location(site: Path) -> None:
+    """`--register` gives no second identity to a location that was registered as another medium."""
+    shutil.rmtree(site.parent / "nas" / ".coldchain")
+    result = run("doctor", "--register", "--site", site)
+    assert result.exit_code == 1
+    assert "not the store it was" in result.output
+
+
+def test_clean_refuses_a_folder_that_is_no_demo(tmp_path: Path) -> None:
+    """Only a demo is thrown away."""
+    (tmp_path / "precious").write_text("data")
+    result = run("demo", "--clean", "--folder", tmp_path)
+    assert result.exit_code == 1
+    assert (tmp_path / "precious").read_text() == "data"
+
+
+def test_clean_throws_a_demo_away(site: Path) -> None:
+    """The demo's whole folder goes, and only that."""
+    assert run("demo", "--clean", "--folder", site.parent).exit_code == 0
+    assert not site.parent.exists()
