@@ -104,11 +104,12 @@ def folders_of(names: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def copy_tree(source: Path, target: Path, names: list[str], progress: Progress = no_progress) -> Manifest:
+def copy_tree(source: Path, target: Path, names: list[str], progress: Progress = no_progress, *, keep_times: bool = True) -> Manifest:
     """Copy files by name into a folder that has only a temporary name, hashing what is read and making all of it durable.
 
     A file that already stands in `target` with the same bytes (from a run that was cut off) is not written again; one that
-    was cut off in the middle is. Nothing here says that `target` holds what was read: `hash_tree` does.
+    was cut off in the middle is. Nothing here says that `target` holds what was read: `hash_tree` does. Without `keep_times`
+    the files are as old as their copy: a cluster's scratch removes what looks old.
 
     Returns:
         The manifest of what was read from `source`.
@@ -118,7 +119,7 @@ def copy_tree(source: Path, target: Path, names: list[str], progress: Progress =
         target.mkdir(parents=True, exist_ok=True)
         for folder in folders[1:]:
             folder.mkdir(exist_ok=True)
-    digests = _parallel(lambda name: _copy_file(source / name, target / name), names, progress)
+    digests = _parallel(lambda name: _copy_file(source / name, target / name, keep_times), names, progress)
     for folder in folders:
         sync_folder(folder)
     return Manifest.of(zip(names, digests, strict=True))
@@ -189,12 +190,12 @@ def _create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
-def _copy_file(source: Path, target: Path) -> str:
+def _copy_file(source: Path, target: Path, keep_times: bool) -> str:
     with _open_regular(source) as reading:
         before = os.fstat(reading)
         digest = _hash(reading) if _size(target) == before.st_size else None
         if digest is None or not _holds(target, digest):
-            digest = _write_whole(reading, target, before)
+            digest = _write_whole(reading, target, before if keep_times else None)
         _refuse_change(source, before, os.fstat(reading))
         return digest
 
@@ -216,13 +217,14 @@ def _size(path: Path) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def _write_whole(reading: int, target: Path, before: os.stat_result) -> str:
+def _write_whole(reading: int, target: Path, times: os.stat_result | None) -> str:
     with _writing(target):
         writing = _create(target)
     try:
         digest = _pump(reading, writing, target)
         with _writing(target):
-            os.utime(writing, ns=(before.st_atime_ns, before.st_mtime_ns))
+            if times is not None:
+                os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
             os.fsync(writing)
             os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:

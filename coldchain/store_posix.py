@@ -78,7 +78,7 @@ class PosixStore:
 
     def put(self, source: Path, path: str, names: list[str], progress: files.Progress = files.no_progress) -> Manifest:
         """Copy files in, durably; files that a cut-off run left whole are not written again."""
-        return files.copy_tree(source, self.local(path), names, progress)
+        return files.copy_tree(source, self.local(path), names, progress, keep_times=not self.location.transient)
 
     def read_back(self, path: str, progress: files.Progress = files.no_progress) -> Manifest:
         """Hash every file that stands in a folder, past the page cache."""

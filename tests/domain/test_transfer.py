@@ -102,6 +102,17 @@ def test_a_copy_on_scratch_falls_due(ws: Workspace, ingested: Artifact) -> None:
     assert transfer.deliver(ws, ingested, "backup").due_at is None
 
 
+def test_a_copy_on_scratch_does_not_look_old(ws: Workspace, ingested: Artifact) -> None:
+    """A cluster purges by the age that files show: on scratch they are as old as the copy, elsewhere as old as the original."""
+    original = ws.stores["nas"].local(ingested.folder)
+    name = ws.stores["nas"].names(ingested.folder)[0]
+    release(original)
+    os.utime(original / name, ns=(10**18, 10**18))
+    for place, old in (("scratch", False), ("backup", True)):
+        copy = transfer.deliver(ws, ingested, place)
+        assert ((ws.stores[place].local(copy.path) / name).stat().st_mtime_ns == 10**18) is old
+
+
 @pytest.mark.parametrize("origin", ["collaborator_industry", "collaborator_academic"])
 def test_what_may_not_leave_does_not(ws: Workspace, ingested: Artifact, origin: str) -> None:
     """Data of a collaborator without an agreement never reaches an outside location: refused before any byte moves."""
