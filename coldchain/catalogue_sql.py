@@ -8,16 +8,15 @@ import json
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
 from coldchain import catalogue_tables as tables
+from coldchain.catalogue_database import open_engine, upgrade
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.dataset import Dataset, Project
-from coldchain.errors import ConfigurationError, LeaseTaken, LocationUnreachable, NotInCatalogue, OutOfSpace
+from coldchain.errors import ConfigurationError, LeaseTaken, LocationUnreachable, NotInCatalogue
 from coldchain.holds import Hold, Lease, Use, blocks, holder_lives, new_holder
 from coldchain.levels import Level
 from coldchain.provenance import Activity
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 
 Named = TypeVar("Named", Project, Dataset)
 
-HEAD = "0001"
 LEASE = dt.timedelta(minutes=15)
-WRITERS = 0x636F6C64  # "cold": the advisory lock of whoever writes on PostgreSQL
 _MOMENTS = ("started_at", "ended_at")
 
 
@@ -39,28 +36,13 @@ class SqlCatalogue:
     def __init__(self, url: str) -> None:
         """Open the database, making or upgrading its tables where needed."""
         self.url = url
-        self.engine = _engine(url)
+        self.engine = open_engine(url)
         self.writing = self.engine.execution_options(coldchain_writes=True)
-        self._upgrade()
+        upgrade(self.engine)
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
-
-    def _upgrade(self) -> None:
-        with self.engine.connect() as db:
-            known = sa.inspect(db).has_table("alembic_version")
-            version = db.scalar(sa.text("select version_num from alembic_version")) if known else None
-        if version is None or version < HEAD:
-            upgrade(self.engine)
-        elif version != HEAD:
-            raise ConfigurationError(
-                "the catalogue was made by a newer version",
-                on=_shown(self.engine),
-                expected=HEAD,
-                got=version,
-                hint="install that version here too",
-            )
 
     # projects and datasets
 
@@ -279,69 +261,6 @@ class SqlCatalogue:
         with self.engine.connect() as db:
             rows = db.execute(query.where(tables.receipt.c.kind == kind) if kind else query).all()
         return [json.loads(row.body) | {"digest": row.digest} for row in rows]
-
-
-def upgrade(engine: sa.Engine) -> None:
-    """Make or upgrade the tables with Alembic."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["engine"] = engine
-    command.upgrade(config, "head")
-
-
-def _engine(url: str) -> sa.Engine:
-    if url.startswith("sqlite"):
-        Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(url, connect_args={"timeout": 30})
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-    else:
-        engine = sa.create_engine(url, pool_pre_ping=True)
-        sa.event.listen(engine, "begin", _begin_postgresql)
-    sa.event.listen(engine, "handle_error", partial(_translate, _shown(engine)))
-    return engine
-
-
-def _translate(shown: str, context: sa.ExceptionContext) -> None:
-    """Turn what the database says into errors of ours, wherever in this module it is said; raising here is SQLAlchemy's way."""
-    said, error = context.original_exception, context.sqlalchemy_exception
-    if isinstance(error, sa.exc.OperationalError) and "disk is full" in str(said):
-        raise OutOfSpace("the catalogue's disk is full", on=shown, got=said, done="this change was not made") from said
-    if isinstance(error, sa.exc.OperationalError):
-        raise LocationUnreachable(
-            "the catalogue does not answer", on=shown, got=said, done="this change was not made", hint="try later"
-        ) from said
-    if type(error) is sa.exc.DatabaseError:
-        raise ConfigurationError(
-            "the catalogue is no database", on=shown, got=said, done="nothing was changed", hint="restore it from its backup"
-        ) from said
-
-
-def _shown(engine: sa.Engine) -> str:
-    """Name a database without its password."""
-    return engine.url.render_as_string(hide_password=True)
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Durable, concurrent and with foreign keys; transactions are begun by `_begin_sqlite`."""
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """Take the write lock first where a transaction writes, so that what it read stays true."""
-    writes = connection.get_execution_options().get("coldchain_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _begin_postgresql(connection: sa.Connection) -> None:
-    """Let one writer in at a time, as SQLite does: what a transaction read, before it writes, stays true."""
-    if connection.get_execution_options().get("coldchain_writes", False):
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")
 
 
 def _save(db: sa.Connection, table: sa.Table, name: str, **values: Any) -> None:
