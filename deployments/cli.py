@@ -93,6 +93,25 @@ def verify(
 
 
 @app.command()
+def sweep(
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what the policy lets go; without it, only report.")] = False,
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read copies back, and report what may go from scratch, what stays and why; exit code 1 where a copy is damaged."""
+    from coldchain import sweeping
+    from deployments import tables
+    from tasks.sweeping import headline, sections
+    from tasks.workspace import open_workspace
+
+    with _said(as_json):
+        report = sweeping.sweep(open_workspace(site), dry_run=not remove, tell=lambda line: None if as_json else tables.tell(line))
+        _print(asdict(report), as_json, lambda: tables.swept(headline(report), sections(report)))
+        if report.damaged:
+            raise typer.Exit(1)
+
+
+@app.command()
 def hold(
     dataset: Annotated[str, typer.Argument(help="Dataset, e.g. PRJ-0001/PLATE-SYNTH.")],
     reason: Annotated[str, typer.Option(help="Why it must stay.")] = "",

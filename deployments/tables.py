@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from coldchain.retention import Ledger
 from coldchain.status import Row
+from coldchain.sweeping import Line
 from coldchain.verifying import Verified
 from coldchain.why import Answer
 from coldchain.workspace import Workspace
@@ -104,6 +105,16 @@ def verified(results: Sequence[Verified]) -> None:
     for each in results:
         table.add_row(each.artifact, each.location, str(each.files), f"{each.bytes / 1e6:.2f}", _yes(each.ok), escape(each.found))
     console.print(table)
+
+
+def swept(said: str, sections: Mapping[str, Sequence[Line]]) -> None:
+    """The report of a sweep, each copy on a line of its own, no name cut short."""
+    tell(said)
+    for title, lines in sections.items():
+        tell(f"\n{title}:")
+        for line in lines:
+            where = f" at {line.location}" if line.location else ""
+            tell(f"  {line.artifact}{where}: {'; '.join(line.reasons)}".rstrip(": "))
 
 
 def findings(found: Sequence[Finding]) -> None:

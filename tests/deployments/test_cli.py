@@ -71,6 +71,14 @@ def test_the_doctor_does_not_take_another_medium_for_a_location(site: Path) -> N
     assert "not the store it was" in result.output
 
 
+def test_the_sweep_removes_nothing_unless_it_is_told_to(site: Path) -> None:
+    """`coldchain sweep` is a dry run; on an empty site it finds nothing to do."""
+    report = json.loads(run("sweep", "--site", site, "--json").output)
+    assert report["dry_run"] is True
+    assert report["removed"] == []
+    assert run("sweep", "--remove", "--site", site).exit_code == 0
+
+
 def test_clean_refuses_a_folder_that_is_no_demo(tmp_path: Path) -> None:
     """Only a demo is thrown away."""
     (tmp_path / "precious").write_text("data")

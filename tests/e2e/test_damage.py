@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
 from coldchain import sweeping
@@ -44,6 +47,17 @@ def test_a_damaged_original_keeps_what_leans_on_it(spoilable: Workspace) -> None
     assert "1 damaged" in said
     assert states(spoilable, Level.STANDARD) == {"nas": CopyState.SUSPECT, "scratch": CopyState.VERIFIED}
     assert victim.relative_to(original).as_posix() in as_markdown(sweeping.sweep(spoilable, dry_run=True))
+
+
+def test_the_command_names_the_damaged_file(spoilable: Workspace, coldchain: list[str]) -> None:
+    """`coldchain sweep` after the demo: one flipped byte of raw data is named by its file, with exit code 1."""
+    raw = spoilable.stores["nas"].local(spoilable.current(NAME, Level.RAW).folder)
+    flip_bit(raw / "r02c02f01p01-ch1sk1fk1fl1.tiff", at=1000)
+    command = [*coldchain, "sweep", "--remove", "--site", str(spoilable.site.path("site.yaml"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"})
+    assert done.returncode == 1
+    assert "r02c02f01p01-ch1sk1fk1fl1.tiff" in done.stdout
+    assert raw.exists()
 
 
 def test_damaged_raw_data_are_named_although_nothing_is_on_scratch(spoilable: Workspace) -> None:
