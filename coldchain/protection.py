@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextlib import suppress
 from pathlib import Path
 
 from coldchain.errors import ProtectionError
@@ -56,7 +57,7 @@ def set_immutable(path: Path, *, on: bool) -> None:
     """Set or clear the immutable flag of one file or folder. Raises OSError where the system does not allow it."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        flags = _flags(handle)
+        flags = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, b"\0" * 8))[0]
         changed = flags | IMMUTABLE if on else flags & ~IMMUTABLE
         if changed != flags:
             fcntl.ioctl(handle, SET_FLAGS, struct.pack("l", changed))
@@ -72,7 +73,8 @@ def release(folder: Path) -> None:
         except OSError:
             continue  # a file system without the flag has nothing to lift
     for path in reversed(list(_bottom_up(folder))):
-        path.chmod(path.stat().st_mode | 0o700)
+        with suppress(FileNotFoundError):  # a database's side files come and go
+            path.chmod(path.stat().st_mode | 0o700)
 
 
 def _try(folder: Path, method: Protection) -> Probe:
@@ -108,24 +110,10 @@ def _apply(folder: Path, method: Protection) -> Probe:
 def _take_write_bits(path: Path) -> None:
     mode = path.stat().st_mode
     try:
-        if mode & 0o222 and not _is_immutable(path):
+        if mode & 0o222:
             path.chmod(mode & ~0o222)
     except OSError as error:
         raise ProtectionError("write permission cannot be taken away", on=str(path), got=error.strerror, hint="needs the owner") from error
-
-
-def _is_immutable(path: Path) -> bool:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        return bool(_flags(handle) & IMMUTABLE)
-    except OSError:  # a file system without flags
-        return False
-    finally:
-        os.close(handle)
-
-
-def _flags(handle: int) -> int:
-    return int(struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, b"\0" * 8))[0])
 
 
 def _make_immutable(path: Path) -> None:
