@@ -119,7 +119,7 @@ def copy_tree(source: Path, target: Path, names: list[str], progress: Progress =
         target.mkdir(parents=True, exist_ok=True)
         for folder in folders[1:]:
             folder.mkdir(exist_ok=True)
-    digests = _parallel(lambda name: _copy_file(source / name, target / name, keep_times), names, progress)
+    digests = _parallel(lambda batch: _copy_batch(source, target, batch, keep_times), names, progress)
     for folder in folders:
         sync_folder(folder)
     return Manifest.of(zip(names, digests, strict=True))
@@ -129,16 +129,16 @@ def hash_tree(root: Path, names: list[str], progress: Progress = no_progress) ->
     """Read files back from the disk itself (not the page cache) and hash them; their names are made durable first."""
     for folder in folders_of(names):
         sync_folder(root / folder)
-    return Manifest.of(zip(names, _parallel(lambda name: read_back(root / name), names, progress), strict=True))
+    return Manifest.of(zip(names, _parallel(lambda batch: [read_back(root / name) for name in batch], names, progress), strict=True))
 
 
-def _parallel(work: Callable[[str], str], names: list[str], progress: Progress) -> list[str]:
+def _parallel(work: Callable[[list[str]], list[str]], names: list[str], progress: Progress) -> list[str]:
     """Work on names in batches, in threads; a batch a turn, because waking a thread costs as much as a small file."""
     size = max(1, min(BATCH, len(names) // (THREADS * 8)))
     batches = [names[start : start + size] for start in range(0, len(names), size)]
     results: list[str] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for batch in pool.map(lambda batch: [work(name) for name in batch], batches):
+        for batch in pool.map(work, batches):
             results += batch
             progress(len(results), len(names))
     return results
@@ -190,6 +190,25 @@ def _create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
+def _copy_batch(source: Path, target: Path, names: list[str], keep_times: bool) -> list[str]:
+    """Copy some files and then make them durable: the first fsync writes down the names and sizes of all of them."""
+    digests = [_copy_file(source / name, target / name, keep_times) for name in names]
+    for name in names:
+        _make_durable(target / name)
+    return digests
+
+
+def _make_durable(path: Path) -> None:
+    """Write a file out, and drop it from the page cache."""
+    with _writing(path):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(handle)
+
+
 def _copy_file(source: Path, target: Path, keep_times: bool) -> str:
     with _open_regular(source) as reading:
         before = os.fstat(reading)
@@ -225,8 +244,7 @@ def _write_whole(reading: int, target: Path, times: os.stat_result | None) -> st
         with _writing(target):
             if times is not None:
                 os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
-            os.fsync(writing)
-            os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)  # begins to write it out
     finally:
         os.close(writing)
     os.posix_fadvise(reading, 0, 0, os.POSIX_FADV_DONTNEED)

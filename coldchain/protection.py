@@ -12,7 +12,6 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from contextlib import suppress
 from pathlib import Path
 
 from coldchain.errors import ProtectionError

@@ -312,7 +312,7 @@ def test_protection_that_does_not_hold_is_said(ws: Workspace, ingested: Artifact
 
 def test_two_deliveries_to_one_place_exclude_each_other(ws: Workspace, ingested: Artifact) -> None:
     """While one run puts a copy somewhere another run of the same is turned away."""
-    with ws.catalogue.lease([f"{ingested.id} at cold"], Use.ALONE, ws.now()), pytest.raises(LeaseTaken):
+    with ws.catalogue.lease([f"{ingested.id} at cold"], Use.READ, ws.now()), pytest.raises(LeaseTaken):
         transfer.deliver(ws, ingested, "cold")
 
 
