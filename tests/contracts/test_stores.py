@@ -238,6 +238,26 @@ class TestPosix:
         assert store.read_back("data") == manifest
 
 
+class TestDurable:
+    """A name is on the disk before the catalogue speaks of it."""
+
+    def test_move_makes_every_folder_on_the_way_durable(self, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After a move both parents and every folder up to the root were written out, new ones among them."""
+        from coldchain.location import Location
+
+        store = PosixStore(Location(name="place", root="x", medium="disk", domain="place", site="here"), tmp_path.resolve() / "place")
+        store.put(source, "staging/one", NAMES)
+        synced, fsync = set(), os.fsync
+
+        def seen(handle: int) -> None:
+            synced.add(os.readlink(f"/proc/self/fd/{handle}"))
+            fsync(handle)
+
+        monkeypatch.setattr(os, "fsync", seen)
+        store.move("staging/one", "a/b/data")
+        assert synced == {str(store.root / part) for part in ("", "a", "a/b", "staging")}
+
+
 class TestDryRun:
     """A rehearsal reads for real and writes down what it would do."""
 
