@@ -250,7 +250,7 @@ class TestDurable:
         synced, fsync = set(), os.fsync
 
         def seen(handle: int) -> None:
-            synced.add(os.readlink(f"/proc/self/fd/{handle}"))
+            synced.add(str(Path(f"/proc/self/fd/{handle}").readlink()))
             fsync(handle)
 
         monkeypatch.setattr(os, "fsync", seen)
