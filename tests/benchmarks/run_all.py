@@ -1,4 +1,4 @@
-"""Run every benchmark beside this file, one after the other, and print one table of their last lines."""
+"""Run every benchmark beside this file, one after the other, and print one table of their ratios: the lines that name a goal."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ def main() -> int:
     results = [(script.stem, *run(script)) for script in scripts]
     width = max(len(name) for name, _, _ in results)
     print("\n" + "benchmark".ljust(width) + "  result")
-    for name, failed, last in results:
-        print(name.ljust(width) + ("  FAILED: " if failed else "  ") + last)
+    for name, failed, ratios in results:
+        for ratio in ["FAILED", *ratios] if failed else ratios:
+            print(name.ljust(width) + "  " + ratio)
     return sum(failed for _, failed, _ in results)
 
 
-def run(script: Path) -> tuple[bool, str]:
-    """Run one benchmark, showing what it prints; whether it failed, and its last line."""
-    last = "it printed nothing"
+def run(script: Path) -> tuple[bool, list[str]]:
+    """Run one benchmark, showing what it prints; whether it failed, and its ratios."""
+    ratios = []
     print(f"--- {script.name}", flush=True)
     with subprocess.Popen([sys.executable, "-P", str(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
-            last = line.strip() or last
-    return process.returncode != 0, last
+            if "(goal " in line:
+                ratios.append(line.strip())
+    return process.returncode != 0 or not ratios, ratios
 
 
 if __name__ == "__main__":
