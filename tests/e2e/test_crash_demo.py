@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,10 +26,11 @@ SEED = int(os.environ.get("COLDCHAIN_SEED", "0")) or random.SystemRandom().randr
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Where the demo's site stands; its write-protection is lifted afterwards."""
-    yield tmp_path / "site"
-    release(tmp_path / "site")
+def folders(tmp_path: Path) -> Iterator[Iterator[Path]]:
+    """Where sites may stand, one after the other; their write-protection is lifted afterwards."""
+    yield (tmp_path / f"site-{number}" for number in itertools.count(1))
+    for site in tmp_path.glob("site-*"):
+        release(site)
 
 
 def start(coldchain: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -52,17 +53,26 @@ def kept(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for root in roots for path in root.rglob("*") if path.is_file() and "raw" in path.parts}
 
 
-def test_crash_at_random_moments_loses_nothing_and_does_nothing_twice(coldchain: list[str], folder: Path, tmp_path: Path) -> None:
-    """After each kill no child is left and no raw file has changed; at the end each level was made once and every byte matches."""
-    rng, log = random.Random(SEED), tmp_path / "demo.log"
+def test_crash_at_random_moments_loses_nothing_and_does_nothing_twice(
+    coldchain: list[str], folders: Iterator[Path], tmp_path: Path
+) -> None:
+    """After each kill no child is left and no raw file has changed; a run that ends made each level once, and every byte matches.
+
+    A run that ends before it is killed is looked at, and a new site is begun, until all kills have hit a run at work.
+    """
+    rng, log, folder = random.Random(SEED), tmp_path / "demo.log", next(folders)
     print(f"seed {SEED}, {KILLS} kills")
     before: dict[str, bytes] = {}
-    for _ in range(KILLS):
+    kills = 0
+    while kills < KILLS:
         demo = start(coldchain, folder, log)
-        time.sleep(rng.uniform(3, 45))
-        if demo.poll() is not None:
-            break
+        if _ended_within(demo, rng.uniform(3, 45)):
+            assert demo.returncode == 0, log.read_text()[-3000:]
+            _in_order(folder)
+            before, folder = {}, next(folders)
+            continue
         assert kill(demo) == []
+        kills += 1
         now = kept(folder)
         assert before.items() <= now.items(), "a raw file that stood is gone or has changed"
         before = now
@@ -70,6 +80,14 @@ def test_crash_at_random_moments_loses_nothing_and_does_nothing_twice(coldchain:
     assert done.returncode == 0, log.read_text()[-3000:] + done.stdout[-3000:] + done.stderr[-3000:]
     assert before.items() <= kept(folder).items()
     _in_order(folder)
+
+
+def _ended_within(demo: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        demo.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _in_order(folder: Path) -> None:
