@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from coldchain import provenance, transfer
 from coldchain.copies import Copy, CopyState
-from coldchain.dataset import Dataset
 from coldchain.levels import Level
 from coldchain.making import Made, Step, take_in
 from tasks.running import progress, say, work
@@ -34,8 +33,3 @@ def deliver(dataset: str, level: Level, to: str) -> Copy:
         store.annotate(copy.path, "provenance.json", provenance.to_json(artifact, activity))
     say(f"{artifact.label} at {to}: {'stands already, nothing to do' if stood else 'copied and verified'}")
     return copy
-
-
-def know(dataset: Dataset) -> None:
-    """Write a dataset down where its description is new or has changed."""
-    open_workspace().catalogue.save_dataset(dataset)

@@ -9,7 +9,7 @@ from typing import Any
 from coldchain.errors import GateFailed
 from coldchain.gate import GateReport, require_pass
 from coldchain.levels import Level
-from coldchain.making import Made, Outcome, Step, local_folder, make
+from coldchain.making import Made, Outcome, Step, make
 from coldchain.workspace import Workspace
 from tasks.gate import validate_table
 from tasks.imaging import BULK, CELLS
@@ -84,8 +84,3 @@ def _readme(ws: Workspace, dataset: str, version: str, reports: list[GateReport]
         f"Nuclei were outlined by {masks.model['name']} ({masks.model['digest'][:12]}).\n\n"
         f"Validated:\n\n{checks}\n"
     )
-
-
-def release_folder(ws: Workspace, dataset: str) -> Path:
-    """Local folder of the newest release."""
-    return local_folder(ws, ws.current(dataset, Level.RELEASE))
