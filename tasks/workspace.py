@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coldchain.catalogue_sql import SqlCatalogue
 from coldchain.location import Engine, Location
 from coldchain.settings import Settings
 from coldchain.site import Site
+from coldchain.sql.catalogue import SqlCatalogue
 from coldchain.store import Store
 from coldchain.store_posix import PosixStore
 from coldchain.workspace import Workspace

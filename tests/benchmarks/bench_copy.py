@@ -22,13 +22,13 @@ from pathlib import Path
 from statistics import median
 
 from coldchain import files, making, transfer
-from coldchain.catalogue_sql import SqlCatalogue
 from coldchain.copies import Artifact, CopyState
 from coldchain.dataset import Dataset, Project
 from coldchain.levels import Level
 from coldchain.location import Location, Medium
 from coldchain.policy import Policy, Rule, Wanted
 from coldchain.site import Roles, Site
+from coldchain.sql.catalogue import SqlCatalogue
 from coldchain.store_posix import PosixStore
 from coldchain.workspace import Workspace
 

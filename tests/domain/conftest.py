@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from coldchain import files, making
-from coldchain.catalogue_sql import SqlCatalogue
 from coldchain.copies import Artifact
 from coldchain.dataset import Dataset, Project
 from coldchain.levels import Level
 from coldchain.location import Location, Medium, Reach
 from coldchain.site import Site
+from coldchain.sql.catalogue import SqlCatalogue
 from coldchain.store_posix import PosixStore
 from coldchain.testing.faults import FaultyStore
 from coldchain.workspace import Workspace

@@ -18,15 +18,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import StatementError
 
-from coldchain import catalogue_sql
-from coldchain import catalogue_tables as tables
-from coldchain.catalogue_sql import SqlCatalogue
 from coldchain.copies import Artifact, CopyState
 from coldchain.dataset import Dataset, Project
 from coldchain.errors import ColdchainError, ConfigurationError, LeaseTaken, NotInCatalogue
 from coldchain.holds import Use
 from coldchain.levels import Level
 from coldchain.provenance import Activity
+from coldchain.sql import leases, tables
+from coldchain.sql.catalogue import SqlCatalogue
 
 NOW = dt.datetime(2030, 1, 15, 12, tzinfo=dt.UTC)
 DATASET = "PRJ-0001/PLATE-A"
@@ -308,7 +307,7 @@ def test_readers_share(catalogue: SqlCatalogue) -> None:
 
 def test_a_lease_is_renewed_while_its_holder_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long piece of work keeps its lease, also when the database did not answer for a moment."""
-    monkeypatch.setattr(catalogue_sql, "LEASE", dt.timedelta(seconds=0.5))
+    monkeypatch.setattr(leases, "LEASE", dt.timedelta(seconds=0.5))
     catalogue = SqlCatalogue(f"sqlite:///{tmp_path}/catalogue.db")
     catalogue.close()
     sa.event.listen(catalogue.engine, "connect", lambda connection, _record: connection.execute("PRAGMA busy_timeout=10"))
@@ -370,7 +369,7 @@ def test_of_many_who_come_at_once_one_is_alone(catalogue: SqlCatalogue) -> None:
 
 LEASING = """
 import datetime as dt, sys
-from coldchain.catalogue_sql import SqlCatalogue
+from coldchain.sql.catalogue import SqlCatalogue
 from coldchain.errors import LeaseTaken
 from coldchain.holds import Use
 catalogue = SqlCatalogue(sys.argv[1])

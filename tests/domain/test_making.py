@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from coldchain import making
-from coldchain.catalogue_sql import SqlCatalogue
 from coldchain.copies import Artifact, CopyState
 from coldchain.dataset import Project
 from coldchain.errors import EgressRefused, InputError, LeaseTaken, LocationUnreachable, NotInCatalogue, UnsafePathError
@@ -22,6 +21,7 @@ from coldchain.files import no_progress
 from coldchain.holds import Use
 from coldchain.levels import Level
 from coldchain.manifest import MANIFEST
+from coldchain.sql.catalogue import SqlCatalogue
 from coldchain.testing.faults import flip_bit, lose_bytes, vanish
 from coldchain.workspace import Workspace
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from coldchain import sweeping, transfer
-from coldchain.catalogue_sql import SqlCatalogue
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.errors import IntegrityError, LeaseTaken, RemovalRefused
 from coldchain.holds import Use
@@ -22,6 +21,7 @@ from coldchain.location import Location, Medium
 from coldchain.policy import Approval, Policy, Purge
 from coldchain.protection import release
 from coldchain.site import Site
+from coldchain.sql.catalogue import SqlCatalogue
 from coldchain.store_posix import PosixStore
 from coldchain.testing.faults import FaultyStore, flip_bit, vanish
 from coldchain.workspace import Workspace

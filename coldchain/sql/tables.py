@@ -1,4 +1,4 @@
-"""Tables of the SQLAlchemy catalogue; `coldchain/migrations` makes and changes them in real databases."""
+"""Tables of the SQLAlchemy catalogue; `coldchain/sql/migrations` makes and changes them in real databases."""
 
 from __future__ import annotations
 

@@ -14,6 +14,21 @@ HEAD = "0001"
 WRITERS = 0x636F6C64  # "cold": the advisory lock of whoever writes on PostgreSQL
 
 
+class Database:
+    """A database, opened, with its tables as this version wants them."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database, making or upgrading its tables where needed."""
+        self.url = url
+        self.engine = open_engine(url)
+        self.writing = self.engine.execution_options(coldchain_writes=True)
+        upgrade(self.engine)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
 def upgrade(engine: sa.Engine) -> None:
     """Make or upgrade the tables where needed; raises ConfigurationError where a newer version made them."""
     with engine.connect() as db:

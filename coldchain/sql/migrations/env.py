@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from coldchain.catalogue_tables import metadata
+from coldchain.sql.tables import metadata
 
 engine = context.config.attributes["engine"].execution_options(coldchain_writes=True)
 

@@ -1,0 +1,38 @@
+"""Holds in the catalogue."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+
+from coldchain.errors import NotInCatalogue
+from coldchain.holds import Hold
+from coldchain.sql import tables
+from coldchain.sql.database import Database
+from coldchain.sql.keys import dataset_key
+
+
+class Holds(Database):
+    """Holds in the catalogue."""
+
+    def add_hold(self, dataset: str, reason: str, who: str, until: dt.date) -> Hold:
+        """Hold a dataset until a day."""
+        with self.writing.begin() as db:
+            key = dataset_key(db, dataset)
+            row = db.execute(sa.insert(tables.hold).values(dataset_id=key, reason=reason, who=who, until=until).returning(tables.hold.c.id))
+            return Hold(row.scalar_one(), dataset, reason, who, until)
+
+    def end_hold(self, hold: int) -> None:
+        """End a hold."""
+        with self.writing.begin() as db:
+            if not db.execute(sa.update(tables.hold).where(tables.hold.c.id == hold).values(ended=True)).rowcount:
+                raise NotInCatalogue("no such hold", on=hold)
+
+    def holds(self, dataset: str | None = None) -> list[Hold]:
+        """Holds that were not ended."""
+        query = sa.select(tables.hold, tables.dataset.c.name).join(tables.dataset).where(~tables.hold.c.ended).order_by(tables.hold.c.id)
+        if dataset:
+            query = query.where(tables.dataset.c.name == dataset)
+        with self.engine.connect() as db:
+            return [Hold(row.id, row.name, row.reason, row.who, row.until) for row in db.execute(query)]
