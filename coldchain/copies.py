@@ -69,3 +69,14 @@ class Copy:
     due_at: dt.datetime | None = None
     protection: str = "none"
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Copies and bytes at a location, of one level and in one state."""
+
+    location: str
+    level: Level
+    state: CopyState
+    copies: int
+    bytes: int

@@ -1,90 +1,57 @@
 """The retention decision: what stays, what goes, and why. Pure: no clock, no disk, no database.
 
-`plan` looks at each copy and gives an action with its reasons. A copy may go only where everything that the policy asks
-for stands without it, in the ledger as it will be after all removals before it in the same batch. Whatever is unknown
-counts as no.
+`plan` looks at each copy and gives an action with its reasons. A copy may go only on a ground that the policy knows, where everything
+that the policy asks for stands without it, in the ledger as it will be after all removals before it in the same batch. Whatever is
+unknown counts as no.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING
 
+from coldchain import consent
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.policy import Approval, Policy, Rule, Wanted
+from coldchain.dues import disposal_due, later, lifetime_end
+from coldchain.levels import Level
+from coldchain.location import Protection
+from coldchain.placing import Wish, wishes
+from coldchain.policy import Ground, Policy
+from coldchain.standing import Judge, Standing, day
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from collections.abc import Set as AbstractSet
-
-    from coldchain.dataset import Project
-    from coldchain.holds import Hold, Lease
+    from coldchain.ledger import Ledger
     from coldchain.location import Location
-    from coldchain.provenance import Activity
 
 
 class Action(StrEnum):
     """What to do with a copy."""
 
     KEEP = "keep"
-    REMOVE = "remove"
+    VERIFY = "verify"
+    NOTIFY = "notify"
     ASK = "ask"
+    REMOVE = "remove"
     DELETE = "delete"
+    RECALL = "recall"
 
 
-@dataclass(frozen=True)
-class Ledger:
-    """Everything the decision may know, at one moment. `leases` holds only those that still live."""
-
-    projects: Mapping[str, Project]
-    artifacts: Mapping[str, Artifact]
-    copies: tuple[Copy, ...]
-    activities: Mapping[str, Activity]
-    locations: Mapping[str, Location]
-    reachable: frozenset[str]
-    home: str
-    holds: tuple[Hold, ...] = ()
-    leases: tuple[Lease, ...] = ()
-
-    @cached_property
-    def by_id(self) -> Mapping[int, Copy]:
-        """Copies by their number."""
-        return {copy.id: copy for copy in self.copies}
-
-    @cached_property
-    def by_artifact(self) -> Mapping[str, list[Copy]]:
-        """Copies by their artifact, so that a plan costs by copies, not by copies times artifacts."""
-        found: dict[str, list[Copy]] = {}
-        for copy in self.copies:
-            found.setdefault(copy.artifact, []).append(copy)
-        return found
-
-    def project(self, artifact: Artifact) -> Project:
-        """Whose artifact it is."""
-        return self.projects[artifact.dataset.split("/", 1)[0]]
+GOING = frozenset({Action.REMOVE, Action.DELETE})
+"""Actions after which a copy's bytes are not where they were."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One copy, what to do with it, why, and which copies that reasoning leans on."""
+    """One copy, what to do with it, why, on what ground it goes, and which copies that reasoning leans on."""
 
     copy: int
     action: Action
     reasons: tuple[str, ...]
     leans_on: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Whether what the policy wants of an artifact stands, on which copies, and what is missing or does not count."""
-
-    stands: bool
-    copies: tuple[int, ...]
-    reasons: tuple[str, ...]
+    ground: Ground | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +61,7 @@ class Plan:
     decisions: tuple[Decision, ...]
     shortfalls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    wishes: tuple[Wish, ...] = ()
 
     def of(self, *actions: Action) -> list[Decision]:
         """Decisions with one of these actions."""
@@ -101,229 +69,188 @@ class Plan:
 
 
 def plan(ledger: Ledger, policy: Policy, now: dt.datetime) -> Plan:
-    """Decide for every copy of the ledger."""
+    """Decide for every copy of the ledger's datasets."""
     removed: set[int] = set()
-    judge = _Judge(ledger, policy, now, removed)
+    judge = Judge(ledger, policy, now, removed)
     decisions = []
-    for copy in sorted(ledger.copies, key=lambda copy: (due(copy, policy), copy.id)):
+    for copy in sorted(_ours(ledger), key=lambda copy: (due(copy, policy), copy.id)):
         decision = _decide(copy, judge)
         if decision.action is Action.REMOVE:
             removed.add(copy.id)
         decisions.append(decision)
-    before = _Judge(ledger, policy, now)
-    return Plan(tuple(decisions), _shortfalls(before), tuple(_warnings(before)))
-
-
-def standing(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> Standing:
-    """Whether what the policy wants of an artifact stands in the ledger as it is."""
-    return _Judge(ledger, policy, now).standing(artifact)
-
-
-def remakeable(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> bool:
-    """Whether an artifact can be made again from what stands in the ledger as it is."""
-    return _Judge(ledger, policy, now).remakeable(artifact).stands
+    before = Judge(ledger, policy, now)
+    return Plan(tuple(decisions), shortfalls(before), tuple(_warnings(before)), tuple(wishes(before)))
 
 
 def due(copy: Copy, policy: Policy) -> dt.datetime:
     """When a copy on scratch falls due."""
-    return copy.due_at or copy.created_at + dt.timedelta(days=policy.purge.after_days)
+    return copy.due_at or later(copy.created_at, policy.purge.after_days)
 
 
-Counted = tuple[tuple["Copy", "Location"], ...]
-"""One copy of each failure domain, and where it stands."""
+def _ours(ledger: Ledger) -> Iterable[Copy]:
+    for copy in ledger.copies:
+        artifact = ledger.artifacts.get(copy.artifact)
+        if artifact is None or ledger.ours(artifact):
+            yield copy
 
 
-@dataclass(frozen=True)
-class _Judge:
-    """The ledger without what the batch has removed up to this point, and without one copy more."""
-
-    ledger: Ledger
-    policy: Policy
-    now: dt.datetime
-    removed: AbstractSet[int] = frozenset()
-    apart: int | None = None
-
-    def without(self, copy: Copy) -> _Judge:
-        return replace(self, apart=copy.id)
-
-    def rule(self, artifact: Artifact) -> Rule:
-        return self.policy.rule(artifact.level, self.ledger.project(artifact))
-
-    def standing(self, artifact: Artifact) -> Standing:
-        """Count copies, one for each failure domain, against what the rule wants."""
-        wanted = self.rule(artifact).wanted
-        domains: dict[str, list[tuple[Copy, Location]]] = {}
-        reasons: list[str] = []
-        for copy in sorted(self.copies_of(artifact), key=lambda copy: (str(copy.verified_at), copy.id), reverse=True):
-            location = self.ledger.locations.get(copy.location)
-            if why := self.discounted(copy, location, wanted.verified_within_days):
-                reasons.append(f"{copy.location} does not count: {why}")
-            elif location is not None:
-                domains.setdefault(location.domain, []).append((copy, location))
-        counted = min(product(*domains.values()), key=lambda chosen: len(_missing(chosen, wanted, self.ledger.home)))
-        reasons += [
-            f"{copy.location} does not count: failure domain {location.domain} is counted already"
-            for found in domains.values()
-            for copy, location in found
-            if (copy, location) not in counted
-        ]
-        missing = _missing(counted, wanted, self.ledger.home)
-        return Standing(not missing, tuple(copy.id for copy, _ in counted), (_stands_at(counted), *missing, *reasons))
-
-    def cover(self, artifact: Artifact) -> Standing:
-        """What covers an artifact: its own copies or, where they do not do, what it can be made again from."""
-        own = self.standing(artifact)
-        if own.stands:
-            return own
-        again = self.remakeable(artifact)
-        return again if again.stands else Standing(False, (), (*own.reasons, *again.reasons))
-
-    def copies_of(self, artifact: Artifact) -> Iterable[Copy]:
-        found = self.ledger.by_artifact.get(artifact.id, ())
-        return (copy for copy in found if copy.state is CopyState.VERIFIED and copy.id not in self.removed and copy.id != self.apart)
-
-    def discounted(self, copy: Copy, location: Location | None, window_days: int) -> str | None:
-        """Why a copy does not count, or nothing where it does."""
-        if location is None:
-            return "the site does not know this location"
-        if location.transient:
-            return f"it removes files by itself after {location.purge_age_days} days"
-        if location.name not in self.ledger.reachable:
-            return "it cannot be reached"
-        return self.discounted_reading(copy.verified_at, window_days)
-
-    def discounted_reading(self, read_at: dt.datetime | None, window_days: int) -> str | None:
-        """Why a reading does not count, or nothing where it does."""
-        if read_at is None:
-            return "its bytes were never read back"
-        if read_at > self.now:
-            return f"it was read back in the future ({_day(read_at)}): a clock is wrong"
-        if self.now - read_at > dt.timedelta(days=window_days):
-            return f"it was last read back on {_day(read_at)}, more than {window_days} days ago"
-        return None
-
-    def remakeable(self, artifact: Artifact, above: frozenset[str] = frozenset()) -> Standing:
-        """Whether an artifact can be made again: its activity is known, and each input stands or can be made again in turn."""
-        activity = self.ledger.activities.get(artifact.activity)
-        if not self.rule(artifact).remake:
-            return Standing(False, (), (f"the policy does not let {artifact.level} be made again",))
-        if activity is None or not activity.inputs:
-            return Standing(False, (), ("how it was made is not recorded",))
-        supports = [self._support(name, above | {artifact.id}) for name in activity.inputs]
-        stands = all(each.stands for each in supports)
-        said = "can be made again by" if stands else "cannot be made again now by"
-        reasons = (f"{said} {activity.name}", *(reason for each in supports for reason in each.reasons))
-        return Standing(stands, tuple(copy for each in supports for copy in each.copies), reasons)
-
-    def _support(self, name: str, above: frozenset[str]) -> Standing:
-        artifact = self.ledger.artifacts.get(name)
-        if artifact is None or name in above:
-            return Standing(False, (), (f"its input {name[:60]} is not in the catalogue, or leads back to itself",))
-        own = self.standing(artifact)
-        found = own if own.stands else self.remakeable(artifact, above)
-        return Standing(found.stands, found.copies, tuple(f"input {artifact.level}: {reason}" for reason in found.reasons))
-
-
-def _decide(copy: Copy, judge: _Judge) -> Decision:
+def _decide(copy: Copy, judge: Judge) -> Decision:
     artifact = judge.ledger.artifacts.get(copy.artifact)
     location = judge.ledger.locations.get(copy.location)
     if artifact is None or location is None:
         return Decision(copy.id, Action.KEEP, ("its artifact or location is not known here",))
     if copy.state is CopyState.TRASHED:
-        return _empty_trash(copy, artifact, judge)
+        return _in_the_trash(copy, artifact, location, judge)
     if copy.state is not CopyState.VERIFIED:
         return Decision(copy.id, Action.KEEP, (f"its state is {copy.state}: {copy.detail or 'nothing is removed in doubt'}",))
-    if not location.transient:
-        return Decision(copy.id, Action.KEEP, judge.standing(artifact).reasons)
-    if blocking := _blocked(copy, artifact, judge):
+    if not (location.transient or _leaves_lasting_place(copy, artifact, judge)):
+        return _stays(copy, artifact, judge)
+    if blocking := [*_not_due(copy, artifact, location, judge), *_kept_by_others(copy, artifact, judge)]:
         return Decision(copy.id, Action.KEEP, tuple(blocking))
-    return _purge(copy, artifact, judge.without(copy))
+    return _leaves(copy, artifact, location, judge)
 
 
-def _purge(copy: Copy, artifact: Artifact, judge: _Judge) -> Decision:
-    """Decide for a scratch copy that is due and that nobody holds."""
-    cover = judge.cover(artifact)
-    if not cover.stands:
-        return Decision(copy.id, Action.KEEP, ("not covered", *cover.reasons))
-    return Decision(copy.id, _removal(judge.policy), (f"due since {_day(due(copy, judge.policy))}", *cover.reasons), cover.copies)
+def _leaves_lasting_place(copy: Copy, artifact: Artifact, judge: Judge) -> bool:
+    """Whether the policy lets a copy at a lasting place go: its lifetime is over, or nobody asked for what can be made again."""
+    asked = judge.ledger.asked_for.get(artifact.id)
+    dates = (lifetime_end(artifact, judge.rule(artifact)), disposal_due(artifact, copy.created_at, asked, judge.rule(artifact)))
+    return any(date is not None and date <= judge.now for date in dates)
 
 
-def _removal(policy: Policy) -> Action:
-    return Action.REMOVE if policy.purge.approval is Approval.NONE else Action.ASK
+def _stays(copy: Copy, artifact: Artifact, judge: Judge) -> Decision:
+    """A copy at a lasting place, to be read again where its last reading is too old."""
+    reasons = judge.standing(artifact).reasons
+    if copy.location not in judge.ledger.reachable:
+        return Decision(copy.id, Action.KEEP, reasons)
+    every = judge.policy.audit.every(copy.location)
+    if copy.verified_at is None or not later(copy.verified_at, every) > judge.now >= copy.verified_at:
+        read = "never read back" if copy.verified_at is None else f"last read back on {day(copy.verified_at)}"
+        return Decision(copy.id, Action.VERIFY, (f"{read}, due every {every:g} days", *reasons))
+    return Decision(copy.id, Action.KEEP, reasons)
 
 
-def _blocked(copy: Copy, artifact: Artifact, judge: _Judge) -> list[str]:
-    """Why a copy must stay whatever else stands."""
+def _leaves(copy: Copy, artifact: Artifact, location: Location, judge: Judge) -> Decision:
+    """Decide for a copy that is due and that nobody holds: on what ground, and with whose consent."""
+    ground, found = ground_of(copy, artifact, judge.without(copy))
+    if ground is None:
+        return Decision(copy.id, Action.KEEP, ("not covered", *found.reasons))
+    terms = consent.terms_of(location, judge.rule(artifact), judge.policy, ground)
+    verdict = consent.given(judge.ledger, artifact, copy, ground, terms, judge.policy, judge.now)
+    reasons = (*verdict.reasons, _since(copy, artifact, location, judge), *found.reasons)
+    return Decision(copy.id, _ACTIONS[verdict.consent], reasons, found.copies, ground)
+
+
+_ACTIONS = {
+    consent.Consent.GIVEN: Action.REMOVE,
+    consent.Consent.AWAITED: Action.ASK,
+    consent.Consent.UNTOLD: Action.NOTIFY,
+    consent.Consent.REFUSED: Action.KEEP,
+    consent.Consent.OUTDATED: Action.KEEP,
+}
+
+
+def _since(copy: Copy, artifact: Artifact, location: Location, judge: Judge) -> str:
+    if location.transient:
+        return (
+            f"due since {day(due(copy, judge.policy))}" if due(copy, judge.policy) <= judge.now else "scratch is nearly full: due earlier"
+        )
+    if judge.ended(artifact):
+        return "its lifetime is over"
+    return f"nobody asked for it in {judge.rule(artifact).disposal.idle_days:g} days"  # type: ignore[union-attr]  # it leaves a lasting place
+
+
+def ground_of(copy: Copy, artifact: Artifact, judge: Judge) -> tuple[Ground | None, Standing]:
+    """On what ground a copy may go from a ledger without it, and what that leans on; no ground: why not."""
+    transient = judge.ledger.locations[copy.location].transient
+    if not transient and (hindered := _last_protected_place(artifact, judge)):
+        return None, Standing(False, (), hindered)
+    own = judge.standing(artifact)
+    if transient and own.stands:
+        return Ground.ORIGINAL_STANDS, own
+    needed = judge.needed_by(artifact) if judge.ended(artifact) else []
+    if judge.ended(artifact) and not needed:
+        return Ground.LIFETIME, Standing(True, (), ("the policy does not ask for it any more", *own.reasons[:1]))
+    again = judge.remakeable(artifact)
+    if again.stands and (transient or judge.rule(artifact).disposal):
+        return Ground.REMAKE, again
+    wanted = tuple(f"{each.label} was made from it, and does not stand on copies of its own" for each in needed)
+    return None, Standing(False, (), (*wanted, *own.reasons, *again.reasons))
+
+
+def _last_protected_place(artifact: Artifact, judge: Judge) -> tuple[str, ...]:
+    """Why a raw copy must stay: raw data is never removed from its last protected place by software."""
+    if artifact.level is not Level.RAW:
+        return ()
+    left = (judge.ledger.by_id[key] for key in judge.standing(artifact).copies)
+    if any(copy.protection not in {"", Protection.NONE} for copy in left):
+        return ()
+    return ("raw data is never removed from its last protected place by software",)
+
+
+def _not_due(copy: Copy, artifact: Artifact, location: Location, judge: Judge) -> list[str]:
+    """Why it is too early for a copy to go."""
     found = []
-    if due(copy, judge.policy) > judge.now:
-        found.append(f"not due before {_day(due(copy, judge.policy))}")
     if copy.created_at > judge.now:
         found.append("it was made in the future: a clock is wrong")
-    return found + _kept_by_others(copy, artifact, judge)
-
-
-def _kept_by_others(copy: Copy, artifact: Artifact, judge: _Judge) -> list[str]:
-    """Who or what keeps a copy, on scratch as in the trash: its location, a person, a run."""
-    ledger, now = judge.ledger, judge.now
-    found = [] if copy.location in ledger.reachable else ["its location cannot be reached"]
-    found += [f"held by {hold.who} until {hold.until}: {hold.reason}" for hold in _holds(artifact, ledger, now)]
-    found += [
-        f"in use ({lease.use}) until {lease.until.isoformat(timespec='minutes')}" for lease in ledger.leases if lease.scope == artifact.id
-    ]
+    if not location.transient:
+        return found
+    purge, asked = judge.policy.purge_of(judge.rule(artifact)), judge.ledger.asked_for.get(artifact.id)
+    if _purge_day(copy, artifact, judge) > judge.now:
+        found.append(f"not due before {day(_purge_day(copy, artifact, judge))}")
+    elif asked and later(asked, purge.idle_days) > judge.now:
+        found.append(f"in demand: a run asked for it on {day(asked)}, due {purge.idle_days:g} days later")
     return found
 
 
-def _holds(artifact: Artifact, ledger: Ledger, now: dt.datetime) -> list[Hold]:
-    return [hold for hold in ledger.holds if hold.dataset == artifact.dataset and hold.holds(now)]
+def _purge_day(copy: Copy, artifact: Artifact, judge: Judge) -> dt.datetime:
+    """When a copy on scratch falls due: earlier than its day where scratch is nearly full, or where somebody set the check aside."""
+    set_aside = any(each.check == "after_days" for each in judge.overrides(artifact))
+    early, high_water = judge.ledger.early.get(copy.location), judge.policy.high_water
+    days = [due(copy, judge.policy)]
+    if set_aside:
+        days.append(copy.created_at)
+    if high_water and early and days[0] <= early:
+        days.append(later(copy.created_at, high_water.after_days))
+    return min(days)
 
 
-def _empty_trash(copy: Copy, artifact: Artifact, judge: _Judge) -> Decision:
+def _kept_by_others(copy: Copy, artifact: Artifact, judge: Judge) -> list[str]:
+    """Who or what keeps a copy, wherever it is: its location, a person, a run."""
+    ledger, now = judge.ledger, judge.now
+    holds = [hold for hold in ledger.holds_of.get(artifact.dataset, ()) if hold.holds(now)]
+    found = [] if copy.location in ledger.reachable else ["its location cannot be reached"]
+    found += [f"held by {hold.who} until {hold.until}: {hold.reason}" for hold in holds]
+    found += [f"in use ({lease.use}) until {lease.until.isoformat(timespec='minutes')}" for lease in ledger.leases_of.get(artifact.id, ())]
+    return found
+
+
+def _in_the_trash(copy: Copy, artifact: Artifact, location: Location, judge: Judge) -> Decision:
     """Decide for a copy in the trash: what covered it when it was put there may be gone by now."""
+    del location
     if copy.due_at is None or copy.due_at > judge.now:
-        return Decision(copy.id, Action.KEEP, (f"in the trash until {_day(copy.due_at) if copy.due_at else 'an unknown day'}",))
+        return Decision(copy.id, Action.KEEP, (f"in the trash until {day(copy.due_at) if copy.due_at else 'an unknown day'}",))
     if blocking := _kept_by_others(copy, artifact, judge):
         return Decision(copy.id, Action.KEEP, ("in the trash", *blocking))
-    cover = judge.cover(artifact)
-    if not cover.stands:
-        return Decision(copy.id, Action.KEEP, ("in the trash, and not covered any more", *cover.reasons))
-    return Decision(copy.id, Action.DELETE, (f"its grace in the trash ended on {_day(copy.due_at)}", *cover.reasons), cover.copies)
+    ground, found = ground_of(copy, artifact, judge.without(copy))
+    if ground is None:
+        return Decision(copy.id, Action.RECALL, ("in the trash, and not covered any more", *found.reasons))
+    return Decision(copy.id, Action.DELETE, (f"its grace in the trash ended on {day(copy.due_at)}", *found.reasons), found.copies, ground)
 
 
-def _missing(counted: Counted, wanted: Wanted, home: str) -> tuple[str, ...]:
-    """What a choice of copies lacks of what the policy wants."""
-    counts = {
-        "copies": (wanted.copies, len(counted)),
-        "media": (wanted.media, len({place.medium for _, place in counted})),
-        "off site": (wanted.off_site, sum(place.site != home for _, place in counted)),
-    }
-    return tuple(f"{name}: wanted {wish}, found {found}" for name, (wish, found) in counts.items() if found < wish)
-
-
-def _stands_at(counted: Counted) -> str:
-    return "stands at " + (", ".join(f"{place.name} ({place.medium}, {place.site})" for _, place in counted) or "no counting place")
-
-
-def _shortfalls(judge: _Judge) -> dict[str, tuple[str, ...]]:
+def shortfalls(judge: Judge) -> dict[str, tuple[str, ...]]:
     """List artifacts that do not stand as the policy wants, and cannot be made again."""
-    found = {}
-    for artifact in judge.ledger.artifacts.values():
-        own = judge.standing(artifact)
-        if not judge.cover(artifact).stands:
-            found[artifact.id] = own.reasons
-    return found
+    ledger = judge.ledger
+    ours = (artifact for artifact in ledger.artifacts.values() if ledger.ours(artifact) and not judge.ended(artifact))
+    return {artifact.id: judge.standing(artifact).reasons for artifact in ours if not judge.cover(artifact).stands}
 
 
-def _warnings(judge: _Judge) -> Iterable[str]:
+def _warnings(judge: Judge) -> Iterable[str]:
     """Tell of scratch copies that the cluster will remove within a week and that nothing else covers."""
-    for copy in judge.ledger.copies:
+    for copy in _ours(judge.ledger):
         location = judge.ledger.locations.get(copy.location)
         artifact = judge.ledger.artifacts.get(copy.artifact)
         if location is None or artifact is None or location.purge_age_days is None or copy.state is not CopyState.VERIFIED:
             continue
-        lost_at = copy.created_at + dt.timedelta(days=location.purge_age_days)
-        if lost_at - judge.now < dt.timedelta(days=7) and not judge.without(copy).cover(artifact).stands:
-            yield f"{artifact.label} at {location.name} goes on {_day(lost_at)} by the cluster's own purge, and nothing covers it"
-
-
-def _day(moment: dt.datetime) -> str:
-    return moment.date().isoformat()
+        lost_at = later(copy.created_at, location.purge_age_days)
+        if lost_at - judge.now < dt.timedelta(days=7) and not judge.ended(artifact) and not judge.without(copy).cover(artifact).stands:
+            yield f"{artifact.label} at {location.name} goes on {day(lost_at)} by the cluster's own purge, and nothing covers it"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from coldchain import retention
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.retention import Ledger
+from coldchain.ledger import Ledger
+from coldchain.standing import remakeable, standing
 
 if TYPE_CHECKING:
     from coldchain.policy import Policy
@@ -40,7 +41,7 @@ def rows(ledger: Ledger, policy: Policy, now: dt.datetime, dataset: str | None =
 
 def _row(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> Row:
     copies = ledger.by_artifact.get(artifact.id, [])
-    found = retention.standing(artifact, ledger, policy, now)
+    found = standing(artifact, ledger, policy, now)
     rule = policy.rule(artifact.level, ledger.project(artifact))
     scratch = {name for name, location in ledger.locations.items() if location.transient}
     due = [retention.due(copy, policy) for copy in copies if copy.location in scratch and copy.state is CopyState.VERIFIED]
@@ -65,7 +66,7 @@ def _protected(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datet
     """Whether the policy's wish is fulfilled: ``yes``, ``remake`` (by what stands), or ``no``."""
     if stands:
         return "yes"
-    return "remake" if retention.remakeable(artifact, ledger, policy, now) else "no"
+    return "remake" if remakeable(artifact, ledger, policy, now) else "no"
 
 
 def describe(copy: Copy) -> str:

@@ -16,7 +16,8 @@ from coldchain import files, provenance, retention, transfer
 from coldchain.copies import Copy, CopyState
 from coldchain.errors import ColdchainError, LeaseTaken, TransientError
 from coldchain.holds import Use
-from coldchain.retention import Action, Decision, Ledger, Plan
+from coldchain.ledger import Ledger
+from coldchain.retention import Action, Decision, Plan
 
 if TYPE_CHECKING:
     from coldchain.copies import Artifact

@@ -12,6 +12,7 @@ from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.errors import NotInCatalogue
 from coldchain.manifest import MANIFEST, Manifest
 from coldchain.retention import Decision
+from coldchain.standing import standing
 from coldchain.status import counted
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def why(ws: Workspace, path: Path) -> Answer:
         sha256=_listed(ws, copy, rest) if rest else None,
         activity=ws.catalogue.activity(artifact.activity),
         decision=next(each for each in decisions if each.copy == copy.id),
-        counted=counted(ledger, retention.standing(artifact, ledger, ws.policy, ws.now()).copies),
+        counted=counted(ledger, standing(artifact, ledger, ws.policy, ws.now()).copies),
         holds=tuple(f"{hold.reason} (by {hold.who}, until {hold.until})" for hold in ledger.holds if hold.dataset == artifact.dataset),
     )
 

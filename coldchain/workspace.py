@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coldchain.errors import ColdchainError, LocationUnreachable, NotInCatalogue
-from coldchain.retention import Ledger
+from coldchain.ledger import Ledger
 
 if TYPE_CHECKING:
     from coldchain.catalogue import Catalogue

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coldchain.retention import Ledger
+from coldchain.ledger import Ledger
 from coldchain.status import Row
 from coldchain.sweeping import Line
 from coldchain.verifying import Verified

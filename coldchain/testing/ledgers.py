@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.dataset import Project
 from coldchain.holds import Hold, Lease, Use
+from coldchain.ledger import Ledger
 from coldchain.levels import Level
 from coldchain.location import Location
-from coldchain.policy import Policy
+from coldchain.overrides import Check, Override
+from coldchain.policy import Ground, Policy
+from coldchain.proposals import Answer, Proposal
 from coldchain.provenance import Activity
-from coldchain.retention import Decision, Ledger, Plan
+from coldchain.retention import Decision, Plan
 
 DATASET = "PRJ-0001/PLATE-A"
 LONG_AGO = dt.datetime(2029, 1, 1, tzinfo=dt.UTC)
@@ -36,10 +39,19 @@ def read_case(case: Mapping[str, Any], places: Mapping[str, Any], policy: Mappin
     """
     artifacts = {name: _artifact(name) for name in case.get("artifacts", ())}
     locations = {name: Location(name=name, root=name, **each) for name, each in {**places, **case.get("locations", {})}.items()}
+    made = {name: moment(day) for name, day in case.get("made", {}).items()}
+    artifacts = {name: replace(each, made_at=made.get(name, each.made_at)) for name, each in artifacts.items()}
+    read_policy = Policy.model_validate({**policy, **case.get("policy", {})})
     ledger = Ledger(
         projects={"PRJ-0001": Project(id="PRJ-0001", **case.get("project", {}))},
         artifacts={artifact.id: artifact for artifact in artifacts.values()},
         copies=tuple(_copy(each, artifacts) for each in case.get("copies", ())),
+        same=case.get("same", {}),
+        asked_for={artifacts[name].id: moment(day) for name, day in case.get("asked_for", {}).items()},
+        proposals=tuple(_proposal(n, each, read_policy) for n, each in enumerate(case.get("proposals", ()), 1)),
+        overrides=tuple(_override(n, each) for n, each in enumerate(case.get("overrides", ()), 1)),
+        early={name: moment(day) for name, day in case.get("early", {}).items()},
+        datasets=frozenset(case.get("datasets", ())),
         activities={name: _activity(name, inputs, artifacts) for name, inputs in case.get("made_from", {}).items()},
         locations=locations,
         reachable=frozenset(locations) - set(case.get("unreachable", ())),
@@ -52,7 +64,7 @@ def read_case(case: Mapping[str, Any], places: Mapping[str, Any], policy: Mappin
             Lease(artifacts[each["of"]].id, Use(each["use"]), "another", moment(each["until"])) for each in case.get("leases", ())
         ),
     )
-    return Case(ledger, Policy.model_validate({**policy, **case.get("policy", {})}), moment(case["now"]))
+    return Case(ledger, read_policy, moment(case["now"]))
 
 
 def moment(text: str) -> dt.datetime:
@@ -67,11 +79,14 @@ def written(plan: Plan) -> dict[str, Any]:
         "decisions": {str(each.copy): _decision(each) for each in plan.decisions},
         "shortfalls": {_word(name): list(reasons) for name, reasons in plan.shortfalls.items()},
         "warnings": list(plan.warnings),
+        "wishes": [{"of": _word(each.artifact), "to": each.to, "from": list(each.sources)} for each in plan.wishes],
     }
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
-    return {"action": str(decision.action), "reasons": list(decision.reasons), "leans_on": list(decision.leans_on)}
+    return {"action": str(decision.action), "reasons": list(decision.reasons), "leans_on": list(decision.leans_on)} | (
+        {"ground": str(decision.ground)} if decision.ground else {}
+    )
 
 
 def _artifact(name: str) -> Artifact:
@@ -96,7 +111,36 @@ def _copy(said: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Copy:
         created_at=moment(said.get("created", "2029-12-01")),
         verified_at=moment(said["read"]) if said.get("read") else None,
         due_at=moment(said["due"]) if said.get("due") else None,
+        protection=said.get("protection", "none"),
         detail=said.get("detail", ""),
+    )
+
+
+def _proposal(number: int, said: Mapping[str, Any], policy: Policy) -> Proposal:
+    answered = said.get("answered")
+    return Proposal(
+        id=number,
+        notice=said.get("notice", 1),
+        copy=said["copy"],
+        ground=Ground(said.get("ground", "original_stands")),
+        policy=said.get("policy", policy.digest),
+        told_at=moment(said["told"]),
+        answer=Answer(said.get("answer", "none")),
+        who=said.get("who", ""),
+        answered_at=moment(answered) if answered else None,
+        note=said.get("note", ""),
+    )
+
+
+def _override(number: int, said: Mapping[str, Any]) -> Override:
+    return Override(
+        number,
+        DATASET,
+        Check(said["check"]),
+        said["reason"],
+        said["who"],
+        dt.date.fromisoformat(said["until"]),
+        said.get("approved_by", ""),
     )
 
 

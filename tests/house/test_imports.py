@@ -69,7 +69,7 @@ def test_the_wheel_holds_what_runs_need() -> None:
     files = {str(file) for file in importlib.metadata.files("coldchain") or ()}
     assert "deployments/prefect.yaml" in files
     assert any(name.startswith("coldchain/models/nuclei-small/") for name in files)
-    assert any(name.startswith("coldchain/migrations/versions/") for name in files)
+    assert any(name.startswith("coldchain/sql/migrations/versions/") for name in files)
     assert not any(name.endswith("ruff.toml") for name in files)
 
 

@@ -24,4 +24,4 @@ def test_golden(path: Path) -> None:
 
 def test_there_are_cases() -> None:
     """An empty folder would test nothing."""
-    assert len(CASES) >= 30
+    assert len(CASES) >= 60
