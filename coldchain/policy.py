@@ -1,6 +1,7 @@
 """Policy: what must stand where, for how long, and what may go, as one YAML file a site.
 
-What is impossible in itself is refused here; what does not fit the site's locations is refused by `coldchain.policy_fit`.
+A value that cannot be is refused here, what the policy says against itself by `coldchain.contradictions`, and what does not fit the
+site's locations by `coldchain.policy_fit`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
-from coldchain.levels import IRREPLACEABLE, Level
+from coldchain import complaints, contradictions
+from coldchain.complaints import Complaint
+from coldchain.levels import Level
 from coldchain.location import Name
 from coldchain.origins import Origin
 
@@ -25,11 +28,17 @@ PROTECTED_YEARS = 10
 Count = Annotated[int, Strict()]
 """A whole number, and not a `yes` that would be read as one."""
 
-Days = Annotated[float, Field(ge=0, le=36_600, allow_inf_nan=False)]
+Days = Annotated[float, Strict(), Field(ge=0, le=36_600, allow_inf_nan=False)]
 """Days, up to a hundred years."""
 
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 """A part of a whole."""
+
+Flag = Annotated[bool, Strict()]
+"""True or false, and not a number or a word that would be read as one."""
+
+Text = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=200)]
+"""A name of a person or thing: a line that is not empty, without blanks around it."""
 
 
 class Approval(StrEnum):
@@ -61,8 +70,12 @@ class Wanted(_Part):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.media > self.copies or self.off_site > self.copies:
-            raise ValueError(f"{self.copies} copies cannot be on {self.media} media with {self.off_site} off site")
+        most = f"at most {self.copies}, the number of copies"
+        wished = {"media": self.media, "off_site": self.off_site}
+        complaints.refuse(
+            "wanted",
+            (Complaint((name,), "more than there are copies", most, count) for name, count in wished.items() if count > self.copies),
+        )
         return self
 
 
@@ -73,11 +86,16 @@ class Approvals(_Part):
     remake: Approval = Field(Approval.PERSON, description="the artifact could only be made again")
 
 
+_NOTICE = "days between the notice and the removal"
+_GRACE = "days in the trash before the bytes go"
+_APPROVAL = "whose yes it needs: `none`, or a `person`'s"
+
+
 class _Leaving(_Part):
     """How a copy goes: told first, then put in the trash, then deleted."""
 
-    notice_days: Days = Field(0, description="days between the notice and the removal")
-    grace_days: Days = Field(0, description="days in the trash before the bytes go")
+    notice_days: Days = Field(0, description=_NOTICE)
+    grace_days: Days = Field(0, description=_GRACE)
 
 
 class Purge(_Leaving):
@@ -92,42 +110,38 @@ class Disposal(_Leaving):
     """When copies at lasting places go, of what can be made again."""
 
     idle_days: Days = Field(180, description="days since a run last asked for the artifact, or since it was made")
-    notice_days: Days = 14
-    grace_days: Days = 30
-    approval: Approval = Approval.PERSON
+    notice_days: Days = Field(14, description=_NOTICE)
+    grace_days: Days = Field(30, description=_GRACE)
+    approval: Approval = Field(Approval.PERSON, description=_APPROVAL)
 
 
 class Lifetime(_Leaving):
     """How long the policy asks for an artifact at all."""
 
     years: Count = Field(ge=1, le=100, description="calendar years since the artifact was made")
-    notice_days: Days = 60
-    grace_days: Days = 90
-    approval: Approval = Approval.PERSON
+    notice_days: Days = Field(60, description=_NOTICE)
+    grace_days: Days = Field(90, description=_GRACE)
+    approval: Approval = Field(Approval.PERSON, description=_APPROVAL)
 
 
 class Rule(_Part):
     """What the policy says about some levels; the first rule that fits an artifact holds."""
 
-    levels: tuple[Level, ...] = Field(min_length=1)
-    origins: tuple[Origin, ...] = Field(tuple(Origin), min_length=1)
-    classes: tuple[str, ...] = Field((), description="retention classes of projects; all where empty")
+    levels: tuple[Level, ...] = Field(min_length=1, description="levels the rule speaks of")
+    origins: tuple[Origin, ...] = Field(tuple(Origin), min_length=1, description="origins of projects; all where not given")
+    classes: tuple[Text, ...] = Field((), description="retention classes of projects; all where empty")
     wanted: Wanted
-    lifetime: Lifetime | None = Field(None, description="none: for ever")
-    remake: bool = Field(False, description="may go without copies, if it can be made again")
-    disposal: Disposal | None = Field(None, description="none: what can be made again still stays at lasting places")
-    purge: Purge | None = Field(None, description="instead of the policy's own `purge`")
-    approvers: tuple[str, ...] = Field((), description="instead of the policy's own `approvers`")
+    lifetime: Lifetime | None = Field(None, description="how long the policy asks for it at all; none: for ever")
+    remake: Flag = Field(False, description="may go without copies, if it can be made again from what stands")
+    disposal: Disposal | None = Field(
+        None, description="when it goes from lasting places, if it can be made again from what stands; none: it stays there"
+    )
+    purge: Purge | None = Field(None, description="when it goes from scratch, instead of the policy's own `purge`")
+    approvers: tuple[Text, ...] = Field((), description="who may approve, instead of the policy's own `approvers`")
 
     @model_validator(mode="after")
     def _protected(self) -> Self:
-        held = sorted(IRREPLACEABLE & set(self.levels))
-        if held and self.remake:
-            raise ValueError(f"{', '.join(held)} cannot be made again: `remake` must be false")
-        if held and self.lifetime and self.lifetime.approval is Approval.NONE:
-            raise ValueError(f"{', '.join(held)} cannot be made again: the end of its lifetime needs a person's approval")
-        if self.disposal and not self.remake:
-            raise ValueError("`disposal` is for what can be made again: `remake` must be true")
+        complaints.refuse("rule", contradictions.of_rule(self))
         return self
 
     def fits(self, level: Level, project: Project) -> bool:
@@ -149,23 +163,23 @@ class HighWater(_Part):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.stop >= self.start:
-            raise ValueError(f"`stop` ({self.stop}) must be below `start` ({self.start})")
+            complaints.refuse("high water", [Complaint(("stop",), "purging would never stop", f"below `start`, {self.start:g}", self.stop)])
         return self
 
 
 class Brake(_Part):
     """When so many copies at one location fail that the location is to blame, not its bytes."""
 
-    failures: Count = Field(5, ge=1, description="failures at one location in one audit, and")
-    share: Share = Field(0.10, description="share of the copies read there; above both, the audit of the location stops")
+    failures: Count = Field(5, ge=1, le=1_000_000, description="failures at one location in one audit; above this and `share` it stops")
+    share: Share = Field(0.10, description="share of the copies read there; above this and `failures` the audit of the location stops")
 
 
 class Audit(_Part):
     """How often copies are read back."""
 
     every_days: Days = Field(30, description="days between two readings of a copy")
-    locations: dict[Name, Days] = Field(default_factory=dict, description="the same for a location of its own")
-    bytes_a_night: Count = Field(2_000_000_000_000, ge=1, description="at most so many bytes are read back in a night, in all")
+    locations: dict[Name, Days] = Field(default_factory=dict, description="the same for single locations: `name: days`")
+    bytes_a_night: Count = Field(2_000_000_000_000, ge=1, le=10**15, description="at most so many bytes are read back in a night, in all")
     brake: Brake = Brake()
 
     def every(self, location: str) -> float:
@@ -176,54 +190,22 @@ class Audit(_Part):
 class Policy(_Part):
     """One site's policy."""
 
-    name: str
-    version: Count = Field(ge=1)
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    name: Text = Field(description="the policy's name, written into every receipt")
+    version: Count = Field(ge=1, le=1_000_000, description="raise it whenever something changes; it is written into every receipt")
+    rules: tuple[Rule, ...] = Field(min_length=1, description="the first rule that fits an artifact holds")
     purge: Purge = Purge()
-    high_water: HighWater | None = None
+    high_water: HighWater | None = Field(None, description="when scratch is nearly full; none: nothing goes earlier")
     audit: Audit = Audit()
-    approvers: tuple[str, ...] = Field((), description="who may approve; empty: whoever can run the command on this site")
-    protected_years: Count = Field(PROTECTED_YEARS, ge=PROTECTED_YEARS, description="no lifetime of raw and release may be shorter")
-    read_back_before_removal: bool = Field(
+    approvers: tuple[Text, ...] = Field((), description="who may approve; empty: whoever can run the command on this site")
+    protected_years: Count = Field(PROTECTED_YEARS, ge=PROTECTED_YEARS, le=100, description="no lifetime of raw and release may be shorter")
+    read_back_before_removal: Flag = Field(
         True, description="read the surviving copies again before anything goes, however recently they were read"
     )
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
-        spoken = {level for rule in self.rules if set(rule.origins) == set(Origin) and not rule.classes for level in rule.levels}
-        if missing := [str(level) for level in Level if level not in spoken]:
-            raise ValueError(f"no rule for every origin and class speaks of: {', '.join(missing)}")
-        return self
-
-    @model_validator(mode="after")
-    def _protected(self) -> Self:
-        """Refuse what would let go of what cannot be made again."""
-        for rule in (rule for rule in self.rules if IRREPLACEABLE & set(rule.levels)):
-            if rule.wanted.copies < 2:
-                raise ValueError("raw and release cannot be made again: they want at least two copies")
-            if rule.lifetime and rule.lifetime.years < self.protected_years:
-                raise ValueError(f"raw and release are kept for {self.protected_years} years at least, not for {rule.lifetime.years}")
-        return self
-
-    @model_validator(mode="after")
     def _consistent(self) -> Self:
-        """Refuse a policy that contradicts itself."""
-        for number, rule in enumerate(self.rules):
-            if not any(
-                self._reached(number, level, origin, name)
-                for level in rule.levels
-                for origin in rule.origins
-                for name in rule.classes or (None,)
-            ):
-                raise ValueError(f"rule {number + 1} never holds: the rules before it speak of everything that it speaks of")
-        shortest = min(rule.wanted.verified_within_days for rule in self.rules)
-        for name, days in {"every_days": self.audit.every_days, **self.audit.locations}.items():
-            if days >= shortest:
-                raise ValueError(f"audit {name}: copies read every {days:g} days would stop counting after {shortest}")
+        complaints.refuse("policy", contradictions.of_policy(self))
         return self
-
-    def _reached(self, number: int, level: Level, origin: Origin, name: str | None) -> bool:
-        return not any(rule.covers(level, origin, name) for rule in self.rules[:number])
 
     def rule(self, level: Level, project: Project) -> Rule:
         """Find the first rule that fits."""

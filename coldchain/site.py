@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from coldchain import yamlfile
+from coldchain import policy_fit, yamlfile
 from coldchain.cluster import Cluster
 from coldchain.location import Location, Name
 from coldchain.policy import Policy
@@ -24,10 +24,10 @@ class Roles(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    nas: Name
-    scratch: Name
-    cold: Name
-    backup: Name
+    nas: Name = Field(description="the lab's storage: raw, standard and results")
+    scratch: Name = Field(description="where the cluster computes; it needs a purge age")
+    cold: Name = Field(description="the cold archive")
+    backup: Name = Field(description="one more copy, in a failure domain of its own")
 
 
 class Site(BaseModel):
@@ -35,12 +35,12 @@ class Site(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    site: Name
+    site: Name = Field(description="the site's name")
     home: Name = Field(description="where the lab stands; other sites are off site")
     catalogue: str = Field("sqlite:///catalogue.db", description="SQLAlchemy URL; a relative SQLite file is relative to this file")
     policy: str = Field("policy.yaml", description="policy file, relative to this file")
     acquisition: str = Field("acquisition", description="folder where the instrument writes, relative to this file")
-    locations: tuple[Location, ...] = Field(min_length=2)
+    locations: tuple[Location, ...] = Field(min_length=2, description="places that can hold copies")
     roles: Roles
     cluster: Cluster = Cluster()
 
@@ -96,5 +96,5 @@ class Site(BaseModel):
         return prefix + str(self.path(self.catalogue.removeprefix(prefix))) if self.catalogue.startswith(prefix) else self.catalogue
 
     def load_policy(self) -> Policy:
-        """Read the site's policy; raises ConfigurationError with file, line and field."""
-        return yamlfile.load(self.path(self.policy), Policy)
+        """Read the site's policy, which has to fit its locations; raises ConfigurationError with file, line and field."""
+        return yamlfile.load(self.path(self.policy), Policy, lambda policy: policy_fit.check(policy, self.locations, self.home))

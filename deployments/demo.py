@@ -28,7 +28,7 @@ def prepare(folder: Path) -> list[str]:
     from deployments.acquisition import write_acquisitions
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (SITE, "policy.yaml"):
+    for name in (SITE, "policy.yaml", "site.schema.json", "policy.schema.json"):
         if not (folder / name).exists():
             with as_file(files("deployments") / "sites" / name) as source:
                 _copy_whole(source, folder / name)
