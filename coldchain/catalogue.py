@@ -9,15 +9,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from coldchain.copies import Artifact, Copy, CopyState
+    from coldchain.copies import Artifact, Aside, Copy, CopyState, Total
     from coldchain.dataset import Dataset, Project
     from coldchain.holds import Hold, Lease, Use
+    from coldchain.ledger import Facts
     from coldchain.levels import Level
+    from coldchain.overrides import Check, Override
+    from coldchain.policy import Ground
+    from coldchain.proposals import Answer, Notice, Proposal
     from coldchain.provenance import Activity
+
+Review = tuple[str, "dt.datetime | None", "tuple[str, ...] | None"]
+"""An artifact's id, when it has to be looked at next, and what it lacks (nothing where it stands)."""
 
 
 class Catalogue(Protocol):
-    """Projects, datasets, artifacts, copies, activities, holds, leases and receipts."""
+    """Projects, datasets, artifacts, copies, activities, holds, leases, proposals, overrides, audits and receipts."""
 
     def save_project(self, project: Project) -> None:
         """Add or change a project."""
@@ -55,6 +62,9 @@ class Catalogue(Protocol):
     def copies(self, *, artifact: str | None = None, location: str | None = None, states: Sequence[CopyState] = ()) -> list[Copy]:
         """Copies, oldest first."""
 
+    def copies_page(self, after: int, limit: int) -> list[Copy]:
+        """The first copies after one, by their numbers; those that are not removed."""
+
     def start_copy(self, artifact: str, location: str, path: str, now: dt.datetime) -> Copy:
         """Give the copy of an artifact at a location, starting one (`copying`) where there is none in use."""
 
@@ -62,7 +72,70 @@ class Catalogue(Protocol):
         """Change a copy's state, times, protection or detail."""
 
     def close_removals(self, copies: Sequence[int], receipt: Mapping[str, Any], who: str, now: dt.datetime) -> str:
-        """Mark copies whose bytes are gone as removed and keep the receipt, in one step; returns its digest."""
+        """Mark copies whose bytes are gone as removed, close their proposals and keep the receipt, in one step; returns its digest."""
+
+    def totals(self) -> list[Total]:
+        """Copies and bytes of what is there, by location, level and state."""
+
+    def facts(self, datasets: Sequence[str], now: dt.datetime) -> Facts:
+        """Everything at one moment of some datasets, of what they are made from and of what is made from them."""
+
+    def due_datasets(self, now: dt.datetime, early: Mapping[str, dt.datetime]) -> list[str]:
+        """Datasets, oldest first, with a copy that is due by now, or by its location's early day, or that people were told of."""
+
+    def pressure(self, location: str, wanted: int) -> dt.datetime | None:
+        """Day up to which copies at a location have to go until so many bytes are free; the last day where all are too few."""
+
+    def falling_due(self, after: dt.datetime, until: dt.datetime, limit: int) -> list[Copy]:
+        """Verified and trashed copies that fall due after a moment and until another, the first to fall due first."""
+
+    def count_due(self, after: dt.datetime, until: dt.datetime) -> tuple[int, int]:
+        """How many copies, and how many bytes, fall due after a moment and until another."""
+
+    def set_due(self, days: Sequence[tuple[int, dt.datetime | None]]) -> None:
+        """Set when copies fall due, all in one step."""
+
+    def asked(self, artifacts: Sequence[str], now: dt.datetime) -> None:
+        """Note that a run asked for artifacts; raises NotInCatalogue."""
+
+    def to_review(self, now: dt.datetime, limit: int) -> list[str]:
+        """Datasets with an artifact that has to be looked at again by now; a change of one of these from here on is not lost."""
+
+    def save_reviews(self, reviews: Sequence[Review]) -> None:
+        """Save when artifacts have to be looked at next, and what they lack; what changed since `to_review` is left to the next one."""
+
+    def review_all(self) -> None:
+        """Have every artifact looked at again: what the policy or the site wants has changed."""
+
+    def shortfalls(self, limit: int) -> list[tuple[str, tuple[str, ...]]]:
+        """Artifacts that are short of copies, oldest first, and what each lacks."""
+
+    def count_short(self) -> int:
+        """How many artifacts are short of copies."""
+
+    def audit_due(self, location: str, before: dt.datetime, limit: int, now: dt.datetime) -> list[Copy]:
+        """Verified copies at a location that were never read back, in the future, or last before a moment, in this order; oldest first."""
+
+    def audited(self, night: dt.date) -> int:
+        """Bytes that were read back in a night so far."""
+
+    def add_audited(self, night: dt.date, location: str, copies: int, size: int) -> None:
+        """Note that more was read back in a night."""
+
+    def set_brake(self, location: str, why: str, now: dt.datetime) -> None:
+        """Stop counting on a location until a person releases it, and keep a receipt; the first reason stays."""
+
+    def brakes(self) -> Mapping[str, str]:
+        """Locations that are stopped, and why."""
+
+    def release_brake(self, location: str, who: str, why: str, now: dt.datetime) -> None:
+        """Count on a location again, and keep a receipt; raises NotInCatalogue where it was not stopped."""
+
+    def set_aside(self, copy: int, path: str, why: str, now: dt.datetime) -> None:
+        """Note where the bytes of a damaged copy stand now, and let the copy be made anew; raises Refused where it is not damaged."""
+
+    def asides(self, location: str | None = None) -> list[Aside]:
+        """What was set aside, oldest first."""
 
     def identity(self, location: str) -> str | None:
         """Identity that a location had when it was registered."""
@@ -79,6 +152,41 @@ class Catalogue(Protocol):
     def holds(self, dataset: str | None = None) -> list[Hold]:
         """Holds that were not ended, whatever their day."""
 
+    def propose(self, copies: Sequence[tuple[int, Ground]], policy_digest: str, now: dt.datetime, *, notice: int | None = None) -> int:
+        """Tell of copies that are to go, in a new notice or one of the same policy; those told of before are left out. 0: nothing new."""
+
+    def notices(self, *, open_only: bool = False) -> list[Notice]:
+        """Notices, oldest first; only those that still have an open proposal, where asked."""
+
+    def proposals(self, *, notice: int | None = None, dataset: str | None = None) -> list[Proposal]:
+        """Open proposals, oldest first."""
+
+    def answer(
+        self, notice: int, answer: Answer, who: str, how: str, note: str, now: dt.datetime, *, datasets: Sequence[str] = ()
+    ) -> list[Proposal]:
+        """Answer the open proposals of a notice, or of some datasets in it, and keep a receipt; raises NotInCatalogue, nothing changed."""
+
+    def close_proposals(self, ended: Mapping[int, str], now: dt.datetime) -> None:
+        """Close open proposals, each with why it ended."""
+
+    def add_override(self, dataset: str, check: Check, reason: str, who: str, until: dt.date, now: dt.datetime | None = None) -> Override:
+        """Ask to set one check aside for a dataset until a day; it holds once it is approved."""
+
+    def approve_override(self, override: int, who: str, how: str, now: dt.datetime) -> Override:
+        """Approve an override; raises Refused where it was approved or ended before."""
+
+    def end_override(self, override: int, who: str | None = None, now: dt.datetime | None = None) -> None:
+        """End an override; raises NotInCatalogue."""
+
+    def overrides(self, dataset: str | None = None) -> list[Override]:
+        """Overrides that were not ended, whatever their day and whether approved or not."""
+
+    def setting(self, name: str) -> str | None:
+        """What was noted under a name."""
+
+    def save_setting(self, name: str, value: str) -> None:
+        """Note something under a name."""
+
     def lease(self, scopes: Sequence[str], use: Use, now: dt.datetime) -> AbstractContextManager[str]:
         """Use things together, for as long as the context lasts; gives the holder's name. Raises LeaseTaken."""
 
@@ -88,5 +196,8 @@ class Catalogue(Protocol):
     def add_receipt(self, kind: str, body: Mapping[str, Any], who: str, now: dt.datetime) -> str:
         """Keep an account of what was done, for good; returns its digest."""
 
-    def receipts(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Receipts, oldest first."""
+    def receipts(self, kind: str | None = None, *, since: dt.datetime | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+        """Receipts, oldest first, each with its digest; of a kind, since a moment and only the newest so many, where asked."""
+
+    def last_receipt(self, kind: str) -> dict[str, Any] | None:
+        """The newest receipt of a kind."""

@@ -63,10 +63,12 @@ def _approval(part: Purge | Disposal | Lifetime, ground: Ground) -> Approval:
 def given(ledger: Ledger, artifact: Artifact, copy: Copy, ground: Ground, terms: Terms, policy: Policy, now: dt.datetime) -> Verdict:
     """Whether there is consent to a removal on a ground."""
     proposal = ledger.proposed.get(copy.id)
-    if proposal is None:
-        return Verdict(Consent.GIVEN if terms.approval is Approval.NONE and not terms.notice_days else Consent.UNTOLD)
-    if proposal.answer is Answer.NO:
+    if proposal is not None and proposal.answer is Answer.NO:
         return Verdict(Consent.REFUSED, (f"{proposal.who} said no to notice {proposal.notice}: {proposal.note or 'no reason given'}",))
+    if terms.approval is Approval.NONE and not terms.notice_days:
+        return Verdict(Consent.GIVEN)
+    if proposal is None:
+        return Verdict(Consent.UNTOLD)
     if changed := _changed(proposal, ground, policy, ledger.asked_for.get(artifact.id), now):
         return Verdict(Consent.OUTDATED, (f"told in notice {proposal.notice}, but {changed}: it will be told anew",))
     return _awaited(proposal, terms, now)

@@ -80,3 +80,16 @@ class Total:
     state: CopyState
     copies: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Damaged bytes that were set aside: of which copy, where they stand now, and why."""
+
+    id: int
+    copy: int
+    artifact: str
+    location: str
+    path: str
+    why: str
+    at: dt.datetime

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 CLUSTER_MARGIN = dt.timedelta(days=2)
 """So long before the cluster's own purge a copy on scratch falls due, whatever the policy says."""
 
+FOR_EVER = 36_600
+"""Days that nobody waits for."""
+
 FAR = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
@@ -34,7 +37,7 @@ def years_later(moment: dt.datetime, years: int) -> dt.datetime:
 
 def purge_due(arrived: dt.datetime, location: Location, after_days: float) -> dt.datetime:
     """When a copy on scratch falls due: by the policy, and in time before the cluster's own purge."""
-    theirs = dt.timedelta(days=location.purge_age_days or 36_600) - CLUSTER_MARGIN
+    theirs = dt.timedelta(days=location.purge_age_days or FOR_EVER) - CLUSTER_MARGIN
     return min(later(arrived, after_days), arrived + max(theirs, dt.timedelta(0)))
 
 
@@ -54,10 +57,9 @@ def fall_due(
     artifact: Artifact, location: Location, arrived: dt.datetime, asked: dt.datetime | None, policy: Policy, rule: Rule
 ) -> dt.datetime | None:
     """When the sweep has to look at a copy that arrived at a moment; nothing where nothing ever falls due."""
-    ends = lifetime_end(artifact, rule)
     if location.transient:
-        purge = policy.purge_of(rule)
+        purge, last = policy.purge_of(rule), purge_due(arrived, location, FOR_EVER)
         idle = later(asked, purge.idle_days) if asked else arrived
-        return max(purge_due(arrived, location, purge.after_days), min(idle, purge_due(arrived, location, 36_600)))
-    dates = [date for date in (ends, disposal_due(artifact, arrived, asked, rule)) if date is not None]
-    return min(dates, default=None)
+        return min(last, max(purge_due(arrived, location, purge.after_days), idle))
+    dates = (lifetime_end(artifact, rule), disposal_due(artifact, arrived, asked, rule))
+    return min((date for date in dates if date is not None), default=None)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coldchain.dataset import DatasetName, ProjectId
 from coldchain.imaging.models import ModelName
+from coldchain.location import Name
 from coldchain.origins import Origin
 
 
@@ -63,6 +64,28 @@ class SweepForm(Form):
     """How to sweep."""
 
     dry_run: bool = Field(True, title="Dry run", description="Only read back, plan and report; remove nothing")
+
+
+class AuditForm(Form):
+    """What to read back."""
+
+    budget_gb: float = Field(
+        0,
+        ge=0,
+        allow_inf_nan=False,
+        title="Budget (GB)",
+        description="At most so many gigabytes this night, in all; 0: what the policy says",
+    )
+    locations: list[Name] = Field([], title="Locations", description="Only these locations; all lasting ones where empty")
+    strays: bool = Field(
+        True, title="Look for strays", description="Also report files that belong to no copy, and copies whose folder is missing"
+    )
+
+
+class RepairForm(DatasetForm):
+    """What to repair."""
+
+    dry_run: bool = Field(True, title="Dry run", description="Only say what would be repaired, and from where; change nothing")
 
 
 class LifecycleForm(SegmentForm):

@@ -71,6 +71,7 @@ def make(ws: Workspace, step: Step, work: Work, *, at: str | None = None) -> Mad
     with ws.catalogue.lease([step.fingerprint], Use.ALONE, ws.now()), ws.catalogue.lease(_ids(step), Use.READ, ws.now()):
         if (done := _made_before(ws, step, location)) is not None:
             return done
+        ws.catalogue.asked(_ids(step), ws.now())
         return _make(ws, step, work, location)
 
 

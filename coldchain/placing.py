@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coldchain.copies import Artifact, CopyState
+from coldchain.copies import Artifact
 from coldchain.origins import may_go
 from coldchain.standing import Counted, Judge, lacking
 
@@ -55,7 +55,7 @@ def _lacks(counted: Counted, artifact: Artifact, judge: Judge) -> int:
 def _free_places(artifact: Artifact, judge: Judge) -> list[Location]:
     """Lasting places that can be reached, where the project's data may go, and where no copy of the artifact is, in whatever state."""
     ledger, today = judge.ledger, judge.now.date()
-    held = {ledger.store(copy.location) for copy in ledger.by_artifact.get(artifact.id, ()) if copy.state is not CopyState.REMOVED}
+    held = {ledger.store(copy.location) for copy in ledger.by_artifact.get(artifact.id, ())}
     return [
         place
         for name, place in ledger.locations.items()

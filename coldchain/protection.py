@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from coldchain.errors import ProtectionError
@@ -64,8 +65,66 @@ def set_immutable(path: Path, *, on: bool) -> None:
         os.close(handle)
 
 
+@contextmanager
+def movable(folder: Path) -> Iterator[None]:
+    """Let a folder be renamed while the context lasts: what is in it stays protected, and so is the folder again, under any name.
+
+    Raises:
+        ProtectionError: this user may not lift the folder's protection.
+    """
+    handle = _open_folder(folder)
+    try:
+        mode, flags = stat.S_IMODE(os.fstat(handle).st_mode), _flags(handle)
+        try:
+            _guard(handle, mode | stat.S_IWUSR, flags & ~IMMUTABLE, folder)
+            yield
+        finally:
+            _guard(handle, mode, flags, folder)
+    finally:
+        os.close(handle)
+
+
+def _open_folder(folder: Path) -> int:
+    try:
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _unchangeable(folder, error) from error
+
+
+def _unchangeable(folder: Path, error: OSError) -> ProtectionError:
+    return ProtectionError(
+        "the protection of a folder cannot be changed",
+        on=str(folder),
+        got=error.strerror,
+        done="its bytes are as they were",
+        hint="needs the user who protected it",
+    )
+
+
+def _flags(handle: int) -> int:
+    """Flags of an open file or folder; none on a file system that has none."""
+    try:
+        found: int = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, b"\0" * 8))[0]
+    except OSError:
+        return 0
+    return found
+
+
+def _guard(handle: int, mode: int, flags: int, folder: Path) -> None:
+    """Give an open folder this mode and these flags, where it has others; an immutable one takes no mode."""
+    try:
+        if _flags(handle) & IMMUTABLE and not flags & IMMUTABLE:
+            fcntl.ioctl(handle, SET_FLAGS, struct.pack("l", flags))
+        if stat.S_IMODE(os.fstat(handle).st_mode) != mode:
+            os.fchmod(handle, mode)
+        if _flags(handle) != flags:
+            fcntl.ioctl(handle, SET_FLAGS, struct.pack("l", flags))
+    except OSError as error:
+        raise _unchangeable(folder, error) from error
+
+
 def release(folder: Path) -> None:
-    """Lift every protection from a folder, so that its owner can throw away a demo or a test; no flow calls this."""
+    """Lift every protection from a folder: what waited out its grace in the trash, a demo, or a test."""
     for path in reversed(list(_bottom_up(folder))):
         try:
             set_immutable(path, on=False)

@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from coldchain.copies import Total
+from coldchain.copies import Copy, Total
+from coldchain.ledger import Ledger
 
 MOST = 500
 """Lines that a part of a report keeps; the rest is counted."""
@@ -20,6 +21,12 @@ class Line:
     location: str
     bytes: int
     reasons: tuple[str, ...]
+
+
+def line_of(ledger: Ledger, copy: Copy, reasons: tuple[str, ...]) -> Line:
+    """A copy's line in a report."""
+    artifact = ledger.artifacts.get(copy.artifact)
+    return Line(artifact.label if artifact else copy.artifact, copy.location, artifact.bytes if artifact else 0, reasons)
 
 
 @dataclass
@@ -43,7 +50,8 @@ class Report:
     """What a sweep did, or would do, and why.
 
     Attributes:
-        removed: put in the trash or, where they had been there for their grace, deleted; what a dry run would.
+        removed: deleted, or what a dry run would delete now.
+        trashed: put in the trash, or what a dry run would put there; deleted after their grace.
         noticed: told for the first time in this sweep, in `notice`.
         waiting: told before; their notice period runs, or nobody has answered.
         refused: a person said no.
@@ -65,6 +73,7 @@ class Report:
     read_back: int = 0
     notice: int = 0
     removed: Part = field(default_factory=Part)
+    trashed: Part = field(default_factory=Part)
     noticed: Part = field(default_factory=Part)
     waiting: Part = field(default_factory=Part)
     refused: Part = field(default_factory=Part)

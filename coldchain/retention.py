@@ -45,13 +45,14 @@ GOING = frozenset({Action.REMOVE, Action.DELETE})
 
 @dataclass(frozen=True)
 class Decision:
-    """One copy, what to do with it, why, on what ground it goes, and which copies that reasoning leans on."""
+    """One copy, what to do with it, why, on what ground it goes, which copies that reasoning leans on, and its days in the trash."""
 
     copy: int
     action: Action
     reasons: tuple[str, ...]
     leans_on: tuple[int, ...] = ()
     ground: Ground | None = None
+    grace_days: float = 0
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _leaves(copy: Copy, artifact: Artifact, location: Location, judge: Judge) ->
     terms = consent.terms_of(location, judge.rule(artifact), judge.policy, ground)
     verdict = consent.given(judge.ledger, artifact, copy, ground, terms, judge.policy, judge.now)
     reasons = (*verdict.reasons, _since(copy, artifact, location, judge), *found.reasons)
-    return Decision(copy.id, _ACTIONS[verdict.consent], reasons, found.copies, ground)
+    return Decision(copy.id, _ACTIONS[verdict.consent], reasons, found.copies, ground, terms.grace_days)
 
 
 _ACTIONS = {
@@ -169,7 +170,8 @@ def ground_of(copy: Copy, artifact: Artifact, judge: Judge) -> tuple[Ground | No
         return Ground.ORIGINAL_STANDS, own
     needed = judge.needed_by(artifact) if judge.ended(artifact) else []
     if judge.ended(artifact) and not needed:
-        return Ground.LIFETIME, Standing(True, (), ("the policy does not ask for it any more", *own.reasons[:1]))
+        left = own.copies if artifact.level is Level.RAW else ()
+        return Ground.LIFETIME, Standing(True, left, ("the policy does not ask for it any more", *own.reasons[:1]))
     again = judge.remakeable(artifact)
     if again.stands and (transient or judge.rule(artifact).disposal):
         return Ground.REMAKE, again

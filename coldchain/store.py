@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from coldchain.manifest import Manifest
 
 
+TRASH = ".coldchain/trash/"
+"""Below this folder of a location removed copies wait out their grace."""
+
+
 @dataclass(frozen=True)
 class Capacity:
     """Bytes of a store, in all and free to us."""
@@ -62,11 +66,17 @@ class Store(Protocol):
     def register(self) -> str:
         """Make the location ours: write an identity at its root if there is none, and return it."""
 
+    def place(self) -> str:
+        """Name of the physical place: two locations with one place are one store, whatever their identities."""
+
     def capacity(self) -> Capacity:
         """Space, in bytes."""
 
     def exists(self, path: str) -> bool:
         """Whether a folder stands there."""
+
+    def children(self, path: str) -> list[str]:
+        """Names directly below a folder (the root where it is empty), sorted by bytes; no link is followed. None where no folder stands."""
 
     def names(self, path: str) -> list[str]:
         """Relative names of the files of a folder, without its manifest."""
@@ -92,8 +102,14 @@ class Store(Protocol):
     def move(self, path: str, to: str) -> None:
         """Give a folder its other name, in one step, durably; raises where `to` exists."""
 
+    def set_aside(self, path: str, to: str) -> None:
+        """Move a folder though it is write-protected, as it is afterwards too; raises ProtectionError where this user may not."""
+
     def protect(self, path: str) -> Probe:
         """Make a folder write-once as the location says, and try to break it."""
+
+    def destroy(self, path: str) -> None:
+        """Remove a folder of the trash for good, though it is write-protected; refuses any other folder."""
 
     def delete(self, path: str) -> None:
         """Remove a folder for good; a folder that is gone already is no error."""

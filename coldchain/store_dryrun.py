@@ -26,6 +26,10 @@ class DryRunStore:
         self.would.append(f"register {self.location.name}")
         return self.store.identity()
 
+    def place(self) -> str:
+        """Physical place of the store behind."""
+        return self.store.place()
+
     def capacity(self) -> Capacity:
         """Space of the store behind."""
         return self.store.capacity()
@@ -33,6 +37,10 @@ class DryRunStore:
     def exists(self, path: str) -> bool:
         """Whether a folder stands in the store behind."""
         return self.store.exists(path)
+
+    def children(self, path: str) -> list[str]:
+        """Names directly below a folder in the store behind."""
+        return self.store.children(path)
 
     def names(self, path: str) -> list[str]:
         """Names in the store behind."""
@@ -67,10 +75,18 @@ class DryRunStore:
         """Write down a renaming."""
         self.would.append(f"move {path} to {to}")
 
+    def set_aside(self, path: str, to: str) -> None:
+        """Write down a renaming of what is protected."""
+        self.would.append(f"set {path} aside as {to}")
+
     def protect(self, path: str) -> Probe:
         """Write down a protection; nothing is in force."""
         self.would.append(f"protect {path}")
         return Probe("none", ())
+
+    def destroy(self, path: str) -> None:
+        """Write down a removal from the trash."""
+        self.would.append(f"destroy {path}")
 
     def delete(self, path: str) -> None:
         """Write down a removal."""

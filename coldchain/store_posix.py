@@ -7,14 +7,16 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldchain import files
 from coldchain.errors import IntegrityError, LocationUnreachable, RemovalRefused, UnsafePathError
 from coldchain.manifest import MANIFEST, Manifest, safe_name
-from coldchain.protection import protect
-from coldchain.store import Capacity, Probe
+from coldchain.protection import movable, protect, release
+from coldchain.store import TRASH, Capacity, Probe
 
 if TYPE_CHECKING:
     from coldchain.location import Location
@@ -50,6 +52,16 @@ class PosixStore:
             files.write_durably(marker, json.dumps({"identity": uuid.uuid4().hex, "name": self.location.name}).encode() + b"\n")
         return self.identity()
 
+    def place(self) -> str:
+        """Device and inode of the root."""
+        try:
+            found = self.root.stat()
+        except OSError as error:
+            raise LocationUnreachable(
+                "a location cannot be read", on=f"{self.location.name} ({self.root})", got=error, hint="mount it"
+            ) from error
+        return f"posix:{found.st_dev}:{found.st_ino}"
+
     def capacity(self) -> Capacity:
         """Space of the file system that the root stands on, in bytes."""
         usage = shutil.disk_usage(self.root)
@@ -57,7 +69,18 @@ class PosixStore:
 
     def exists(self, path: str) -> bool:
         """Whether a folder stands there."""
-        return self.local(path).is_dir()
+        folder = self.local(path)
+        with self._looking(folder):
+            return folder.is_dir()
+
+    def children(self, path: str) -> list[str]:
+        """Names directly below a folder, sorted by bytes; no link is followed."""
+        folder = self.local(path) if path else self.root
+        with self._looking(folder):
+            try:
+                return sorted((child.name for child in folder.iterdir()), key=os.fsencode)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def names(self, path: str) -> list[str]:
         """Relative names of the files of a folder, without its manifest."""
@@ -72,9 +95,23 @@ class PosixStore:
         step = self.root
         for part in safe_name(path).split("/"):
             step = step / part
-            if step.is_symlink():
+            if self._is_link(step):
                 raise UnsafePathError("a path passes a symbolic link", on=repr(str(step)), hint="replace the link by a folder")
         return step
+
+    def _is_link(self, step: Path) -> bool:
+        with self._looking(step):
+            return step.is_symlink()
+
+    @contextmanager
+    def _looking(self, path: Path) -> Iterator[None]:
+        """Translate what the system says when a folder cannot be looked at."""
+        try:
+            yield
+        except OSError as error:
+            raise LocationUnreachable(
+                "a folder cannot be looked at", on=f"{self.location.name}: {str(path)!r}", got=error.strerror, done="nothing was changed"
+            ) from error
 
     def put(self, source: Path, path: str, names: list[str], progress: files.Progress = files.no_progress) -> Manifest:
         """Copy files in, durably; files that a cut-off run left whole are not written again."""
@@ -97,13 +134,19 @@ class PosixStore:
         folder = self.local(path)
         files.write_durably(folder.with_name(f"{folder.name}.{name}"), content)
 
+    def set_aside(self, path: str, to: str) -> None:
+        """Rename a folder though it is write-protected; its protection is put back."""
+        with movable(self.local(path)):
+            self.move(path, to)
+
     def move(self, path: str, to: str) -> None:
         """Rename a folder; never over another."""
         source, target = self.local(path), self.local(to)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             raise IntegrityError("a folder is already there", on=f"{self.location.name}:{to}", done=f"the new bytes stay in {path}")
-        source.rename(target)
+        with self._refusing("the location refuses to move a folder", path):
+            source.rename(target)
         files.sync_folder(source.parent)
         for folder in (target.parent, *target.parent.parents):
             files.sync_folder(folder)
@@ -114,15 +157,29 @@ class PosixStore:
         """Make a folder write-once as the location says, and try to break it."""
         return protect(self.local(path), self.location.protection)
 
+    def destroy(self, path: str) -> None:
+        """Remove a folder of the trash for good, though it is write-protected.
+
+        Raises:
+            RemovalRefused: another folder, or this user may not lift its protection.
+        """
+        if not path.startswith(TRASH):
+            raise RemovalRefused("only what is in the trash is removed for good", on=f"{self.location.name}:{path}")
+        with self._refusing("the location refuses a removal", path), suppress(FileNotFoundError):
+            release(self.local(path))
+        self.delete(path)
+
     def delete(self, path: str) -> None:
         """Remove a folder for good; one that is gone already is no error."""
-        try:
+        with self._refusing("the location refuses a removal", path), suppress(FileNotFoundError):
             shutil.rmtree(self.local(path))
-        except FileNotFoundError:
-            return
+
+    @contextmanager
+    def _refusing(self, what: str, path: str) -> Iterator[None]:
+        """Translate the system's refusal of a change."""
+        try:
+            yield
         except OSError as error:
-            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise RemovalRefused(
-                    "the location refuses a removal", on=f"{self.location.name}:{path}", got=os.strerror(error.errno)
-                ) from error
-            raise
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise
+            raise RemovalRefused(what, on=f"{self.location.name}:{path}", got=error.strerror) from error

@@ -1,4 +1,4 @@
-"""The sweep: read back what is due, plan, recheck under leases, trash, delete, receipt.
+"""The sweep: plan what falls due, tell, recheck under leases, trash, delete, receipt; then look at what is short.
 
 `coldchain.retention` decides; nothing here removes what a plan made in that very moment does not name.
 """
@@ -6,241 +6,166 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import partial
+import uuid
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from coldchain import files, provenance, retention, transfer
-from coldchain.copies import Copy, CopyState
-from coldchain.errors import ColdchainError, LeaseTaken, TransientError
-from coldchain.holds import Use
-from coldchain.ledger import Ledger
-from coldchain.retention import Action, Decision, Plan
+from coldchain import auditing, planning, provenance, reviewing
+from coldchain.copies import CopyState
+from coldchain.errors import ColdchainError
+from coldchain.proposals import Answer
+from coldchain.removing import Removal
+from coldchain.report import Line, Part, Report, line_of
+from coldchain.retention import GOING, Action
+from coldchain.transfer import deliver
 
 if TYPE_CHECKING:
-    from coldchain.copies import Artifact
+    from coldchain.copies import Copy
+    from coldchain.ledger import Ledger
+    from coldchain.policy import Ground
+    from coldchain.retention import Decision, Plan
     from coldchain.workspace import Workspace
 
 Tell = Callable[[str], None]
 
-
-@dataclass(frozen=True)
-class Line:
-    """One copy in a report."""
-
-    artifact: str
-    location: str
-    bytes: int
-    reasons: tuple[str, ...]
-
-
-@dataclass
-class Report:
-    """What a sweep did, or would do, and why."""
-
-    at: dt.datetime
-    dry_run: bool
-    policy: str
-    read_back: int = 0
-    removed: list[Line] = field(default_factory=list)
-    asked: list[Line] = field(default_factory=list)
-    kept: list[Line] = field(default_factory=list)
-    dropped: list[Line] = field(default_factory=list)
-    damaged: list[Line] = field(default_factory=list)
-    shortfalls: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    receipt: str | None = None
-
-    @property
-    def bytes_removed(self) -> int:
-        """Space won, in bytes."""
-        return sum(line.bytes for line in self.removed)
+AHEAD = dt.timedelta(days=30)
+"""So far ahead a report says what falls due."""
 
 
 def sweep(ws: Workspace, *, dry_run: bool, tell: Tell = lambda _line: None) -> Report:
-    """Purge what the policy lets go from scratch; a dry run reads back and reports, and removes nothing."""
-    read: set[int] = set()
-    before = ws.ledger()
-    due = _due_for_reading(ws, before)
-    for copy in due:
-        tell(f"reading back {copy.artifact[:60]} at {copy.location}")
-        _read(ws, before.artifacts[copy.artifact], copy, read)
-    ledger = ws.ledger()
-    plan = retention.plan(ledger, ws.policy, ws.now())
-    report = Report(
-        ws.now(),
-        dry_run,
-        f"{ws.policy.name} v{ws.policy.version}",
-        read_back=len(due),
-        shortfalls=dict(plan.shortfalls),
-        warnings=plan.warnings,
-    )
-    report.asked = _lines(ledger, plan.of(Action.ASK))
-    if dry_run:
-        report.removed = _lines(ledger, plan.of(Action.REMOVE, Action.DELETE))
-    else:
-        _execute(ws, ledger, plan, read, report, tell)
-    after = ws.ledger()
-    final = retention.plan(after, ws.policy, ws.now())
-    report.kept = [
-        line for line in _lines(after, final.of(Action.KEEP)) if line.location in ws.stores and ws.site.location(line.location).transient
-    ]
-    report.damaged = [_line(after, copy, (copy.detail,)) for copy in after.copies if copy.state in {CopyState.SUSPECT, CopyState.LOST}]
+    """Read back what is due, and let go what policy and people let go; a dry run reads, plans and reports, and changes nothing else."""
+    audited = auditing.audit(ws, tell=tell)
+    report = Report(ws.now(), dry_run, f"{ws.policy.name} v{ws.policy.version}", ws.site.site, read_back=audited.copies)
+    if not dry_run:
+        planning.date_anew(ws)
+    for ledger, plan in planning.planned(ws):
+        _report(report, ledger, plan)
+        if not dry_run:
+            _act(ws, ledger, plan, report, tell)
+    reviewing.review(ws)
+    _look_around(ws, report)
+    ws.catalogue.add_receipt("sweep", _account(report), provenance.who(), ws.now())
     return report
 
 
-def _due_for_reading(ws: Workspace, ledger: Ledger) -> list[Copy]:
-    """Copies that count and whose last reading is older than the policy's audit age, or in the future; the oldest first."""
-    limit = ws.now() - dt.timedelta(days=ws.policy.audit_after_days)
-    found = [
-        copy
-        for copy in ledger.copies
-        if copy.state is CopyState.VERIFIED and copy.location in ledger.reachable and not ledger.locations[copy.location].transient
-    ]
-    due = (copy for copy in found if copy.verified_at is None or not limit < copy.verified_at <= ws.now())
-    return sorted(due, key=lambda copy: (str(copy.verified_at), copy.id))
-
-
-def _read(ws: Workspace, artifact: Artifact, copy: Copy, read: set[int]) -> None:
-    """Read a copy back; one that does not match, or that stands at a reachable location and cannot be read, is suspect from then on."""
-    try:
-        wrong = transfer.mismatches(ws.store(copy.location), artifact, copy, files.no_progress)
-    except TransientError:  # not read this time, so nothing leans on it; its bytes may well be sound
-        return
-    except ColdchainError as error:  # unreadable is not verified; the reason goes to the report, the bytes stay
-        if copy.location in ws.reachable():
-            ws.catalogue.change_copy(copy.id, state=CopyState.SUSPECT, detail=f"could not be read back: {error}")
-        return
-    if not wrong:
-        ws.catalogue.change_copy(copy.id, verified_at=ws.now())
-        read.add(copy.id)
-    elif copy.location in ws.reachable():
-        transfer.mark_suspect(ws, copy, wrong)
-
-
-def _execute(ws: Workspace, ledger: Ledger, plan: Plan, read: set[int], report: Report, tell: Tell) -> None:
-    """Trash, then delete, what is still to go under leases on everything concerned."""
-    with ExitStack() as leases:
-        candidates, holder = _leased(ws, ledger, plan.of(Action.REMOVE, Action.DELETE), leases, report)
-        if not candidates:
-            return
-        now, still = _recheck(ws, candidates, holder, read)
-        report.dropped += [
-            _line(now, _copy(now, each), each.reasons) for each in still if each.action not in {Action.REMOVE, Action.DELETE}
-        ]
-        for decision in still:
-            if decision.action is Action.REMOVE:
-                _attempt(now, decision, report, partial(_trash, ws, decision, tell))
-        now, still = _recheck(ws, candidates, holder, read)
-        waste = [each for each in still if each.action is Action.DELETE]
-        _receipt(ws, now, [copy for each in waste if (copy := _attempt(now, each, report, partial(_delete, ws, tell)))], report)
-
-
-def _leased(
-    ws: Workspace, ledger: Ledger, decisions: Sequence[Decision], leases: ExitStack, report: Report
-) -> tuple[frozenset[int], str | None]:
-    """Take all artifacts concerned for ourselves; those that a run is using drop out with their reason."""
-    copies = {copy.id: copy for copy in (_copy(ledger, decision) for decision in decisions)}
-    wanted = {copy.artifact for copy in copies.values()}
-    while wanted:
-        try:
-            holder = leases.enter_context(ws.catalogue.lease(sorted(wanted), Use.ALONE, ws.now()))
-        except LeaseTaken as error:
-            if error.on not in wanted:
-                raise
-            wanted.discard(str(error.on))
-            report.dropped += [_line(ledger, copy, (str(error),)) for copy in copies.values() if copy.artifact == error.on]
-        else:
-            return frozenset(key for key, copy in copies.items() if copy.artifact in wanted), holder
-    return frozenset(), None
-
-
-def _recheck(ws: Workspace, candidates: frozenset[int], holder: str | None, read: set[int]) -> tuple[Ledger, list[Decision]]:
-    """Decide again in this moment, until every copy that a removal leans on was read back in this sweep."""
-    tried: set[int] = set()
-    while True:
-        if holder not in {lease.holder for lease in ws.catalogue.leases(ws.now())}:
-            raise LeaseTaken("the sweep's lease ended before it could act", done="nothing more was removed", hint="sweep again")
-        ledger = ws.ledger(ours=frozenset({holder}))
-        found = [each for each in retention.plan(ledger, ws.policy, ws.now()).decisions if each.copy in candidates]
-        leaned = {key for each in found if each.action in {Action.REMOVE, Action.DELETE} for key in each.leans_on}
-        unread = leaned - read if ws.policy.read_back_before_removal else set()
-        if unread <= tried:
-            return ledger, [_unsupported(each) if unread.intersection(each.leans_on) else each for each in found]
-        for copy in (copy for copy in ledger.copies if copy.id in unread - tried):
-            _read(ws, ledger.artifacts[copy.artifact], copy, read)
-        tried |= unread
-
-
-def _unsupported(decision: Decision) -> Decision:
-    return Decision(decision.copy, Action.KEEP, ("it leans on a copy that could not be read back now", *decision.reasons))
-
-
-def _attempt(ledger: Ledger, decision: Decision, report: Report, act: Callable[[Copy], None]) -> Copy | None:
-    """Do one thing to one copy; where it cannot be done, report it and leave the others their turn."""
-    copy = _copy(ledger, decision)
-    try:
-        act(copy)
-    except ColdchainError as error:  # whatever hinders one copy is no reason to leave a receipt unwritten
-        report.dropped.append(_line(ledger, copy, (str(error),)))
-        return None
-    return copy
-
-
-def _trash(ws: Workspace, decision: Decision, tell: Tell, copy: Copy) -> None:
-    """Stop counting the copy, then set its folder aside: in this order, so that a crash between the two loses nothing."""
-    tell(f"trash {copy.artifact[:60]} at {copy.location}")
-    until = ws.now() + dt.timedelta(days=ws.policy.purge.grace_days)
-    ws.catalogue.change_copy(copy.id, state=CopyState.TRASHED, due_at=until, detail="; ".join(decision.reasons))
-    store = ws.store(copy.location)
-    if store.exists(copy.path) and not store.exists(transfer.trash(copy)):
-        store.move(copy.path, transfer.trash(copy))
-
-
-def _delete(ws: Workspace, tell: Tell, copy: Copy) -> None:
-    """Delete what stands in the trash, and what a cut-off run left under the copy's own name."""
-    tell(f"delete {copy.artifact[:60]} at {copy.location}")
-    store = ws.store(copy.location)
-    store.delete(transfer.trash(copy))
-    if store.exists(copy.path):
-        store.move(copy.path, transfer.trash(copy))
-        store.delete(transfer.trash(copy))
-
-
-def _receipt(ws: Workspace, ledger: Ledger, deleted: list[Copy], report: Report) -> None:
-    """Close what was deleted with a receipt."""
-    report.removed = [_line(ledger, copy, (copy.detail,)) for copy in deleted]
-    if deleted:
-        body = {"policy": report.policy, "removed": [_account(ledger, copy) for copy in deleted]}
-        report.receipt = ws.catalogue.close_removals([copy.id for copy in deleted], body, provenance.who(), ws.now())
-
-
-def _account(ledger: Ledger, copy: Copy) -> dict[str, object]:
-    """What a receipt says of one removed copy."""
-    artifact = ledger.artifacts[copy.artifact]
-    left = [each for each in ledger.by_artifact[copy.artifact] if each.state is CopyState.VERIFIED]
+def _account(report: Report) -> dict[str, object]:
+    """What stays on record of a sweep: that it ran, and how much it did."""
+    counts = {name: part.count for name, part in vars(report).items() if isinstance(part, Part)}
+    run = uuid.uuid4().hex
     return {
-        "copy": copy.id,
-        "artifact": copy.artifact,
-        "location": copy.location,
-        "path": copy.path,
-        "files": artifact.files,
-        "bytes": artifact.bytes,
-        "why": copy.detail,
-        "remaining": [{"location": each.location, "verified_at": each.verified_at} for each in left],
+        "run": run,
+        "dry_run": report.dry_run,
+        "policy": report.policy,
+        "notice": report.notice,
+        "counts": counts,
+        "removals": report.receipts,
     }
 
 
-def _copy(ledger: Ledger, decision: Decision) -> Copy:
-    return ledger.by_id[decision.copy]
+def _report(report: Report, ledger: Ledger, plan: Plan) -> None:
+    """Sort the decisions of a plan into the parts of the report that do not depend on what is done."""
+    for decision in plan.decisions:
+        copy = ledger.by_id[decision.copy]
+        if decision.action is Action.ASK:
+            report.waiting.add(line_of(ledger, copy, decision.reasons))
+        elif decision.action is Action.NOTIFY:
+            report.noticed.add(line_of(ledger, copy, decision.reasons))
+        elif _refused(ledger, decision):
+            report.refused.add(line_of(ledger, copy, decision.reasons))
+        elif decision.action is Action.KEEP and _due(ledger, copy, report.at):
+            report.kept.add(line_of(ledger, copy, decision.reasons))
+        elif report.dry_run:
+            _would(report, ledger, decision)
+    for warning in plan.warnings:
+        report.warnings.add(Line(warning, "", 0, ()))
 
 
-def _lines(ledger: Ledger, decisions: Iterable[Decision]) -> list[Line]:
-    return [_line(ledger, _copy(ledger, decision), decision.reasons) for decision in decisions]
+def _would(report: Report, ledger: Ledger, decision: Decision) -> None:
+    """What a dry run would have done."""
+    at_once = decision.action is Action.DELETE or (decision.action is Action.REMOVE and not decision.grace_days)
+    parts = {Action.RECALL: report.recalled, Action.REMOVE: report.trashed}
+    part = report.removed if at_once else parts.get(decision.action)
+    if part is not None:
+        part.add(line_of(ledger, ledger.by_id[decision.copy], decision.reasons))
 
 
-def _line(ledger: Ledger, copy: Copy, reasons: tuple[str, ...]) -> Line:
-    artifact = ledger.artifacts[copy.artifact]
+def _refused(ledger: Ledger, decision: Decision) -> bool:
+    proposal = ledger.proposed.get(decision.copy)
+    return decision.action is Action.KEEP and proposal is not None and proposal.answer is Answer.NO
+
+
+def _due(ledger: Ledger, copy: Copy, now: dt.datetime) -> bool:
+    """Whether people expect to read why a copy stays."""
+    location = ledger.locations.get(copy.location)
+    return (location is not None and location.transient) or (copy.due_at is not None and copy.due_at <= now)
+
+
+def _act(ws: Workspace, ledger: Ledger, plan: Plan, report: Report, tell: Tell) -> None:
+    """Do what a plan says: tell, drop what changed, bring back, remove."""
+    _notify(ws, plan, report)
+    _drop(ws, ledger, plan, report)
+    for decision in plan.of(Action.RECALL):
+        _recall(ws, ledger, decision, report, tell)
+    if going := plan.of(*GOING):
+        Removal(ws, report, tell).run(ledger, going)
+    planning.redate(ws, [copy for copy in _kept(ledger, plan) if copy.due_at is not None and copy.due_at <= ws.now()])
+
+
+def _notify(ws: Workspace, plan: Plan, report: Report) -> None:
+    """Tell of what is to go, all in one notice a sweep."""
+    found: list[tuple[int, Ground]] = [(each.copy, each.ground) for each in plan.of(Action.NOTIFY) if each.ground is not None]
+    if found:
+        report.notice = ws.catalogue.propose(found, ws.policy.digest, ws.now(), notice=report.notice or None)
+
+
+def _drop(ws: Workspace, ledger: Ledger, plan: Plan, report: Report) -> None:
+    """Close the proposals whose copies may not go any more; what cannot be reached or is in use now keeps its proposal."""
+    ended: dict[int, str] = {}
+    for decision in plan.of(Action.KEEP, Action.VERIFY):
+        copy, proposal = ledger.by_id[decision.copy], ledger.proposed.get(decision.copy)
+        for_now = copy.location not in ledger.reachable or copy.artifact in ledger.leases_of
+        if proposal is not None and proposal.answer is not Answer.NO and not for_now:
+            ended[proposal.id] = "; ".join(decision.reasons)
+            report.dropped.add(line_of(ledger, copy, decision.reasons))
+    if ended:
+        ws.catalogue.close_proposals(ended, ws.now())
+
+
+def _recall(ws: Workspace, ledger: Ledger, decision: Decision, report: Report, tell: Tell) -> None:
+    """Bring a copy back from the trash."""
+    copy = ledger.by_id[decision.copy]
+    tell(f"bring back {copy.artifact[:60]} at {copy.location}")
+    try:
+        deliver(ws, ledger.artifacts[copy.artifact], copy.location)
+    except ColdchainError as error:  # it stays in the trash, where nothing deletes it while it is not covered
+        report.dropped.add(line_of(ledger, copy, (str(error),)))
+    else:
+        report.recalled.add(line_of(ledger, copy, decision.reasons))
+
+
+def _kept(ledger: Ledger, plan: Plan) -> Iterable[Copy]:
+    kept = (ledger.by_id[decision.copy] for decision in plan.of(Action.KEEP, Action.VERIFY))
+    return (copy for copy in kept if copy.state is CopyState.VERIFIED)
+
+
+def _look_around(ws: Workspace, report: Report) -> None:
+    """What is damaged, short, or falls due soon, and how much stands where."""
+    now, catalogue = ws.now(), ws.catalogue
+    reachable = ws.reachable()
+    report.unreachable = tuple(name for name in ws.stores if name not in reachable)
+    report.braked = catalogue.brakes()
+    report.space = tuple(catalogue.totals())
+    for copy in catalogue.copies(states=[CopyState.SUSPECT, CopyState.LOST]):
+        report.damaged.add(_line(ws, copy, (copy.detail,)))
+    soon = catalogue.falling_due(now, now + AHEAD, limit=len(report.falling_due.lines) + 500)
+    for copy in soon:
+        report.falling_due.add(_line(ws, copy, (f"falls due on {copy.due_at:%Y-%m-%d}",)))
+    report.falling_due.count, report.falling_due.bytes = catalogue.count_due(now, now + AHEAD)
+    for artifact, reasons in catalogue.shortfalls(500):
+        report.short.add(Line(artifact[:80], "", 0, reasons))
+    report.short.count = catalogue.count_short()
+
+
+def _line(ws: Workspace, copy: Copy, reasons: tuple[str, ...]) -> Line:
+    artifact = ws.catalogue.artifact(copy.artifact)
     return Line(artifact.label, copy.location, artifact.bytes, reasons)

@@ -7,25 +7,24 @@ are kept, and a folder that has its final name is read back before it counts.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from typing import TYPE_CHECKING
 
 from coldchain import files
 from coldchain.copies import Artifact, Copy, CopyState
+from coldchain.dues import FOR_EVER, fall_due, purge_due
 from coldchain.errors import EgressRefused, InputError, IntegrityError, NotInCatalogue, UnsafePathError
 from coldchain.holds import Use
 from coldchain.manifest import MANIFEST, Manifest
 from coldchain.origins import may_go
-from coldchain.store import Mismatch, Store, compare
+from coldchain.store import TRASH, Mismatch, Store, compare
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
     from pathlib import Path
 
     from coldchain.workspace import Workspace
-
-CLUSTER_MARGIN = dt.timedelta(days=2)
 
 
 def deliver(ws: Workspace, artifact: Artifact, to: str, progress: files.Progress = files.no_progress) -> Copy:
@@ -46,8 +45,8 @@ def deliver(ws: Workspace, artifact: Artifact, to: str, progress: files.Progress
         _take_from_trash(ws, artifact, store, copy)
         if store.exists(copy.path):
             return verify_in_place(ws, artifact, copy, progress)
-        staged = staging(hashlib.sha256(artifact.id.encode()).hexdigest())
-        return _finish(ws, copy, staged, _fetch(ws, artifact, copy, staged, progress))
+        staged = staging_of(artifact)
+        return finish(ws, copy, staged, _fetch(ws, artifact, copy, staged, progress))
 
 
 def permit(ws: Workspace, dataset: str, to: str) -> None:
@@ -69,9 +68,14 @@ def staging(name: str) -> str:
     return f".coldchain/staging/{name[:32]}"
 
 
+def staging_of(artifact: Artifact) -> str:
+    """Folder in which a copy of an artifact that comes from another location is put together."""
+    return staging(hashlib.sha256(artifact.id.encode()).hexdigest())
+
+
 def trash(copy: Copy) -> str:
     """Folder at a location where a removed copy waits out its grace."""
-    return f".coldchain/trash/{copy.id}"
+    return f"{TRASH}{copy.id}"
 
 
 def land(store: Store, source: Path, staged: str, names: Sequence[str], progress: files.Progress) -> Manifest:
@@ -80,20 +84,20 @@ def land(store: Store, source: Path, staged: str, names: Sequence[str], progress
     Raises:
         IntegrityError: the store does not hold what was read from the source. Staging is emptied.
     """
-    _drop_strangers(store, staged, names)
+    drop_strangers(store, staged, names)
     manifest = store.put(source, staged, list(names), progress)
-    _prove(store, staged, manifest, progress)
+    prove(store, staged, manifest, progress)
     return manifest
 
 
-def _prove(store: Store, staged: str, manifest: Manifest, progress: files.Progress) -> None:
-    """Read staging back and hold it against what was read from the source."""
+def prove(store: Store, staged: str, manifest: Manifest, progress: files.Progress) -> None:
+    """Read staging back and hold it against what was read from the source; raises IntegrityError, with staging emptied."""
     if wrong := compare(manifest, store.read_back(staged, progress)):
         store.delete(staged)
         raise IntegrityError(
             "what was written is not what is read back",
             on=f"{store.location.name}:{staged}",
-            got=_listed(wrong),
+            got=listed(wrong),
             done="staging was emptied",
         )
 
@@ -103,7 +107,7 @@ def settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, manifest:
     store = ws.store(copy.location)
     _take_from_trash(ws, artifact, store, copy)
     if not store.exists(copy.path):
-        return _finish(ws, copy, staged, manifest)
+        return finish(ws, copy, staged, manifest)
     settled = verify_in_place(ws, artifact, copy, files.no_progress)
     store.delete(staged)
     return settled
@@ -116,22 +120,22 @@ def verify_in_place(ws: Workspace, artifact: Artifact, copy: Copy, progress: fil
             "something else stands in an artifact's place",
             on=f"{copy.location}:{copy.path}",
             expected=artifact.label,
-            got=_listed(wrong),
+            got=listed(wrong),
             done="nothing was changed",
         )
-    return _count(ws, copy)
+    return count(ws, copy)
 
 
-def _count(ws: Workspace, copy: Copy) -> Copy:
+def count(ws: Workspace, copy: Copy) -> Copy:
     """Protect a copy whose bytes were just read back, and let it count; what is left of it in the trash is not needed any more."""
     store = ws.store(copy.location)
     probe = store.protect(copy.path)
     force = probe.method if probe.in_force else "none"
     now = ws.now()
     if store.exists(trash(copy)):
-        store.delete(trash(copy))
+        store.destroy(trash(copy))
     return ws.catalogue.change_copy(
-        copy.id, state=CopyState.VERIFIED, verified_at=now, due_at=due_at(ws, copy.location, now), protection=force, detail=""
+        copy.id, state=CopyState.VERIFIED, verified_at=now, due_at=due_at(ws, copy, now), protection=force, detail=""
     )
 
 
@@ -153,13 +157,12 @@ def _manifest_digest(store: Store, copy: Copy) -> str | None:
         return None
 
 
-def due_at(ws: Workspace, location: str, now: dt.datetime) -> dt.datetime | None:
-    """When a copy that arrives now falls due: on scratch by the policy, and in time before the cluster's own purge."""
-    place = ws.site.location(location)
-    if place.purge_age_days is None:
-        return None
-    ours, theirs = dt.timedelta(days=ws.policy.purge.after_days), dt.timedelta(days=place.purge_age_days) - CLUSTER_MARGIN
-    return now + min(ours, max(theirs, dt.timedelta(0)))
+def due_at(ws: Workspace, copy: Copy, now: dt.datetime) -> dt.datetime | None:
+    """When a copy that arrives now falls due; one that comes back from the trash is no younger to the cluster's own purge."""
+    artifact, place = ws.catalogue.artifact(copy.artifact), ws.site.location(copy.location)
+    rule = ws.policy.rule(artifact.level, ws.catalogue.project(artifact.dataset.split("/", 1)[0]))
+    due = fall_due(artifact, place, now, None, ws.policy, rule)
+    return min(due, purge_due(copy.created_at, place, FOR_EVER)) if due and place.transient else due
 
 
 def readable(ws: Workspace, artifact: Artifact, prefer: str | None = None) -> list[Copy]:
@@ -171,13 +174,20 @@ def readable(ws: Workspace, artifact: Artifact, prefer: str | None = None) -> li
 
 def mark_suspect(ws: Workspace, copy: Copy, wrong: Sequence[Mismatch]) -> Copy:
     """Write down that a copy's bytes are not what they were; the bytes stay where they are."""
-    return doubt(ws, copy, _listed(wrong))
+    return doubt(ws, copy, listed(wrong))
 
 
 def doubt(ws: Workspace, copy: Copy, detail: str) -> Copy:
     """Stop counting a copy: lost where its folder is gone, else suspect."""
-    gone = not ws.stores[copy.location].exists(copy.path)
+    gone = _gone(ws.stores[copy.location], copy.path)
     return ws.catalogue.change_copy(copy.id, state=CopyState.LOST if gone else CopyState.SUSPECT, detail=detail)
+
+
+def _gone(store: Store, path: str) -> bool:
+    try:
+        return not store.exists(path)
+    except UnsafePathError:  # a link stands there: something does
+        return False
 
 
 def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress: files.Progress) -> Manifest:
@@ -185,12 +195,13 @@ def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress:
     store, tried = ws.store(copy.location), []
     for source in readable(ws, artifact):
         try:
-            manifest = _take_from(ws, artifact, source, store, staged, progress)
+            manifest = take_from(ws, artifact, source, store, staged, progress)
         except (IntegrityError, InputError) as error:
-            doubt(ws, source, str(error))
+            if source.location in ws.reachable():  # one that went away says nothing of its bytes
+                doubt(ws, source, str(error))
             tried.append(f"{source.location}: {error}")
         else:
-            _prove(store, staged, manifest, progress)
+            prove(store, staged, manifest, progress)
             return manifest
     if tried:
         raise IntegrityError(
@@ -201,29 +212,29 @@ def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress:
     )
 
 
-def _take_from(ws: Workspace, artifact: Artifact, source: Copy, store: Store, staged: str, progress: files.Progress) -> Manifest:
+def take_from(ws: Workspace, artifact: Artifact, source: Copy, store: Store, staged: str, progress: files.Progress) -> Manifest:
     """Copy into staging what a copy holds; raises IntegrityError or InputError where that is not the artifact."""
     reading, where = ws.store(source.location), f"{source.location}:{source.path}"
     expected = Manifest.parse(reading.manifest(source.path), where)
-    _drop_strangers(store, staged, list(expected.entries))
+    drop_strangers(store, staged, list(expected.entries))
     manifest = store.put(reading.local(source.path), staged, list(expected.entries), progress)
     if manifest.digest != artifact.digest:
         wrong = compare(expected, manifest) or [Mismatch(MANIFEST, artifact.digest, expected.digest)]
-        raise IntegrityError("a copy has not the bytes of its artifact", on=where, got=_listed(wrong))
+        raise IntegrityError("a copy has not the bytes of its artifact", on=where, got=listed(wrong))
     return manifest
 
 
-def _finish(ws: Workspace, copy: Copy, staged: str, manifest: Manifest) -> Copy:
+def finish(ws: Workspace, copy: Copy, staged: str, manifest: Manifest) -> Copy:
     """Give bytes that were just read back in staging their final name, and let them count."""
     store = ws.store(copy.location)
     store.write_manifest(staged, manifest)
     if store.manifest(staged) != manifest.text:
         raise IntegrityError("a manifest is not what was written", on=f"{copy.location}:{staged}", expected=manifest.digest)
     store.move(staged, copy.path)
-    return _count(ws, copy)
+    return count(ws, copy)
 
 
-def _drop_strangers(store: Store, staged: str, names: Sequence[str]) -> None:
+def drop_strangers(store: Store, staged: str, names: Sequence[str]) -> None:
     """Empty staging where an earlier run of something else left files that do not belong."""
     if store.exists(staged) and not _only(store, staged, names):
         store.delete(staged)
@@ -255,13 +266,14 @@ def _take_from_trash(ws: Workspace, artifact: Artifact, store: Store, copy: Copy
     if copy.state is not CopyState.TRASHED:
         return
     if store.exists(trash(copy)) and not store.exists(copy.path):
-        store.move(trash(copy), copy.path)
+        store.set_aside(trash(copy), copy.path)
     if store.exists(copy.path) and mismatches(store, artifact, copy, files.no_progress):
-        store.delete(trash(copy))
-        store.move(copy.path, trash(copy))
+        store.destroy(trash(copy))
+        store.set_aside(copy.path, trash(copy))
     ws.catalogue.change_copy(copy.id, state=CopyState.COPYING, due_at=None, detail="")
 
 
-def _listed(wrong: Sequence[Mismatch], most: int = 5) -> str:
+def listed(wrong: Sequence[Mismatch], most: int = 5) -> str:
+    """Mismatches in a line, the first of them by name."""
     shown = "; ".join(str(mismatch) for mismatch in wrong[:most])
     return shown + (f"; and {len(wrong) - most} more" if len(wrong) > most else "")

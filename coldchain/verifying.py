@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coldchain import files, transfer
 from coldchain.copies import Copy, CopyState
-from coldchain.errors import PermanentError, TransientError
+from coldchain.reading import Outcome, read
 
 if TYPE_CHECKING:
     from coldchain.workspace import Workspace
@@ -31,6 +31,7 @@ def verify(
     """Read back the verified and suspect copies of a dataset, or of a location; a mismatch makes a copy suspect.
 
     A suspect copy whose bytes match again stays suspect: a disk that gave wrong bytes once is for a person to judge.
+    There is no brake here: whoever asks for a reading wants what it finds written down.
 
     Raises:
         NotInCatalogue: no such dataset.
@@ -45,19 +46,14 @@ def verify(
 
 
 def _verify(ws: Workspace, copy: Copy, progress: files.Progress) -> Verified:
+    """Read one copy back; one that could not be read now keeps its state."""
     artifact = ws.catalogue.artifact(copy.artifact)
-    try:
-        wrong = transfer.mismatches(ws.store(copy.location), artifact, copy, progress)
-    except PermanentError as error:  # it cannot be read back: it stops counting, and the others are still read
-        doubted = transfer.doubt(ws, copy, str(error))
-        return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, False, doubted.detail)
-    except TransientError as error:  # not reachable now: that says nothing of its bytes
-        return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, False, str(error))
-    if wrong:
-        suspect = transfer.mark_suspect(ws, copy, wrong)
-        return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, False, suspect.detail)
-    if copy.state is CopyState.VERIFIED:
+    reading = read(ws, artifact, copy, progress)
+    ok, found = reading.outcome is Outcome.MATCHES and copy.state is CopyState.VERIFIED, reading.found
+    if reading.outcome is Outcome.DIFFERS:
+        transfer.doubt(ws, copy, reading.found)
+    elif ok:
         ws.catalogue.change_copy(copy.id, verified_at=ws.now())
-    return Verified(
-        artifact.label, copy.location, artifact.files, artifact.bytes, copy.state is CopyState.VERIFIED, copy.detail or "every byte matches"
-    )
+    elif reading.outcome is Outcome.MATCHES:
+        found = copy.detail or reading.found
+    return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, ok, found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,9 +15,10 @@ from coldchain.provenance import Activity
 from coldchain.sql import tables
 from coldchain.sql.copies import insert_copy
 from coldchain.sql.database import Database
-from coldchain.sql.keys import artifact_key, dataset_key
+from coldchain.sql.keys import artifact_key, artifact_keys, dataset_key
 
 _MOMENTS = ("started_at", "ended_at")
+_DESCRIBING = {"level", "digest", "files", "bytes", "activity_id", "made_at"}
 
 
 class Artifacts(Database):
@@ -47,7 +49,7 @@ class Artifacts(Database):
         return self._artifacts(*conditions, *([tables.artifact.c.level == level] if level else []))
 
     def _artifacts(self, *conditions: sa.ColumnElement[bool]) -> list[Artifact]:
-        columns = [tables.dataset.c.name, *(c for c in tables.artifact.c if c.name not in {"id", "dataset_id"})]
+        columns = [tables.dataset.c.name, *(c for c in tables.artifact.c if c.name in _DESCRIBING)]
         joined = tables.artifact.join(tables.dataset)
         query = sa.select(*columns).select_from(joined).where(*conditions).order_by(tables.artifact.c.made_at, tables.artifact.c.id)
         with self.engine.connect() as db:
@@ -62,8 +64,13 @@ class Artifacts(Database):
             row = db.execute(sa.select(tables.activity).where(tables.activity.c.id == activity)).one_or_none()
         if row is None:
             raise NotInCatalogue("no such activity", on=activity)
-        body = row.body | {"inputs": tuple(row.body["inputs"])}
-        return Activity(id=row.id, fingerprint=row.fingerprint, started_at=row.started_at, ended_at=row.ended_at, **body)
+        return activity_of(row)
+
+
+def activity_of(row: Any) -> Activity:
+    """An activity from its row."""
+    body = row.body | {"inputs": tuple(row.body["inputs"])}
+    return Activity(id=row.id, fingerprint=row.fingerprint, started_at=row.started_at, ended_at=row.ended_at, **body)
 
 
 def _insert_activity(db: sa.Connection, activity: Activity) -> None:
@@ -71,6 +78,9 @@ def _insert_activity(db: sa.Connection, activity: Activity) -> None:
         body = {key: value for key, value in asdict(activity).items() if key not in {"id", "fingerprint", *_MOMENTS}}
         moments = {key: getattr(activity, key) for key in _MOMENTS}
         db.execute(sa.insert(tables.activity).values(id=activity.id, fingerprint=activity.fingerprint, body=body, **moments))
+        inputs = [{"activity_id": activity.id, "artifact_id": key} for key in artifact_keys(db, activity.inputs).values()]
+        if inputs:
+            db.execute(sa.insert(tables.input_), inputs)
 
 
 def _insert_artifact(db: sa.Connection, artifact: Artifact, activity: str) -> None:
@@ -83,7 +93,7 @@ def _insert_artifact(db: sa.Connection, artifact: Artifact, activity: str) -> No
     )
     if db.scalar(sa.select(tables.artifact.c.id).where(*unique)) is None:
         row = {"dataset_id": dataset, "level": artifact.level, "digest": artifact.digest, "files": artifact.files, "bytes": artifact.bytes}
-        db.execute(sa.insert(tables.artifact).values(**row, activity_id=artifact.activity, made_at=artifact.made_at))
+        db.execute(sa.insert(tables.artifact).values(**row, activity_id=artifact.activity, made_at=artifact.made_at, check_at=tables.EPOCH))
     output = {"activity_id": activity, "artifact_id": db.scalar(sa.select(tables.artifact.c.id).where(*unique))}
     if db.scalar(sa.select(tables.output.c.artifact_id).filter_by(**output)) is None:
         db.execute(sa.insert(tables.output).values(**output))

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from coldchain.sql.artifacts import Artifacts
+from coldchain.sql.audits import Audits
 from coldchain.sql.copies import Copies
+from coldchain.sql.dues import Dues
+from coldchain.sql.facts import Knowledge
 from coldchain.sql.holds import Holds
 from coldchain.sql.leases import Leases
 from coldchain.sql.locations import Locations
+from coldchain.sql.overrides import Overrides
 from coldchain.sql.projects import Projects
+from coldchain.sql.proposals import Proposals
 from coldchain.sql.receipts import Receipts
+from coldchain.sql.reviews import Reviews
+from coldchain.sql.settings import Settings
+from coldchain.sql.totals import Totals
 
 
-class SqlCatalogue(Projects, Artifacts, Copies, Locations, Holds, Leases, Receipts):
+class SqlCatalogue(
+    Projects,
+    Artifacts,
+    Copies,
+    Locations,
+    Holds,
+    Leases,
+    Receipts,
+    Settings,
+    Totals,
+    Knowledge,
+    Dues,
+    Proposals,
+    Overrides,
+    Reviews,
+    Audits,
+):
     """A catalogue in a SQL database: each part in the file of its name."""

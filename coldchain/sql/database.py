@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from coldchain.errors import ConfigurationError, LocationUnreachable, OutOfSpace
 
-HEAD = "0001"
+HEAD = "0002"
 WRITERS = 0x636F6C64  # "cold": the advisory lock of whoever writes on PostgreSQL
+_ONE_MOMENT = {"postgresql": {"isolation_level": "REPEATABLE READ"}}
+"""How several questions are answered as of one moment; SQLite does so by itself."""
 
 
 class Database:
@@ -22,7 +24,12 @@ class Database:
         self.url = url
         self.engine = open_engine(url)
         self.writing = self.engine.execution_options(coldchain_writes=True)
-        upgrade(self.engine)
+        self.reading = self.engine.execution_options(**_ONE_MOMENT.get(self.engine.dialect.name, {}))
+        try:
+            upgrade(self.engine)
+        except BaseException:  # whoever catches it has no catalogue to close
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close every connection."""

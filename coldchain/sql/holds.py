@@ -31,8 +31,11 @@ class Holds(Database):
 
     def holds(self, dataset: str | None = None) -> list[Hold]:
         """Holds that were not ended."""
-        query = sa.select(tables.hold, tables.dataset.c.name).join(tables.dataset).where(~tables.hold.c.ended).order_by(tables.hold.c.id)
-        if dataset:
-            query = query.where(tables.dataset.c.name == dataset)
         with self.engine.connect() as db:
-            return [Hold(row.id, row.name, row.reason, row.who, row.until) for row in db.execute(query)]
+            return read_holds(db, *([tables.dataset.c.name == dataset] if dataset else []))
+
+
+def read_holds(db: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Hold]:
+    """Holds that were not ended and fulfil conditions, oldest first."""
+    query = sa.select(tables.hold, tables.dataset.c.name).join(tables.dataset).where(~tables.hold.c.ended, *conditions)
+    return [Hold(row.id, row.name, row.reason, row.who, row.until) for row in db.execute(query.order_by(tables.hold.c.id))]

@@ -64,7 +64,12 @@ class Leases(Database):
     def leases(self, now: dt.datetime) -> list[Lease]:
         """Leases that have not ended and whose holders live."""
         with self.engine.connect() as db:
-            return [lease for lease in read_leases(db, tables.lease.c.until > now) if holder_lives(lease.holder)]
+            return living_leases(db, now)
+
+
+def living_leases(db: sa.Connection, now: dt.datetime) -> list[Lease]:
+    """Leases that have not ended and whose holders live."""
+    return [lease for lease in read_leases(db, tables.lease.c.until > now) if holder_lives(lease.holder)]
 
 
 def read_leases(db: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Lease]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,8 +10,9 @@ from coldchain.dataset import Dataset, Project
 from coldchain.errors import NotInCatalogue
 from coldchain.sql import tables
 from coldchain.sql.database import Database
+from coldchain.sql.reviews import look_again
 
-Named = TypeVar("Named", Project, Dataset)
+_SOME = 20  # names that an error lists
 
 
 class Projects(Database):
@@ -21,6 +22,8 @@ class Projects(Database):
         """Add or change a project."""
         with self.writing.begin() as db:
             _save(db, tables.project, project.id, body=project.model_dump(mode="json"))
+            datasets = tables.dataset.join(tables.project).join(tables.artifact, tables.artifact.c.dataset_id == tables.dataset.c.id)
+            look_again(db, sa.select(tables.artifact.c.id).select_from(datasets).where(tables.project.c.name == project.id))
 
     def projects(self) -> list[Project]:
         """All projects, by id."""
@@ -29,7 +32,8 @@ class Projects(Database):
 
     def project(self, project: str) -> Project:
         """One project; raises NotInCatalogue."""
-        return _named(self.projects(), project, "project")
+        with self.engine.connect() as db:
+            return Project.model_validate(_body(db, tables.project, project))
 
     def save_dataset(self, dataset: Dataset) -> None:
         """Add or change a dataset; its project must be known."""
@@ -46,7 +50,8 @@ class Projects(Database):
 
     def dataset(self, dataset: str) -> Dataset:
         """One dataset by ``project/name``; raises NotInCatalogue."""
-        return _named(self.datasets(), dataset, "dataset")
+        with self.engine.connect() as db:
+            return Dataset.model_validate(_body(db, tables.dataset, dataset))
 
 
 def _save(db: sa.Connection, table: sa.Table, name: str, **values: Any) -> None:
@@ -54,8 +59,10 @@ def _save(db: sa.Connection, table: sa.Table, name: str, **values: Any) -> None:
         db.execute(sa.insert(table).values(name=name, **values))
 
 
-def _named(found: list[Named], name: str, kind: str) -> Named:
-    for each in found:
-        if each.id == name:
-            return each
-    raise NotInCatalogue(f"no such {kind}", on=name, got=", ".join(each.id for each in found) or f"no {kind} at all")
+def _body(db: sa.Connection, table: sa.Table, name: str) -> Any:
+    """What was saved under a name; raises NotInCatalogue."""
+    body = db.scalar(sa.select(table.c.body).where(table.c.name == name))
+    if body is None:
+        some = db.scalars(sa.select(table.c.name).order_by(table.c.name).limit(_SOME)).all()
+        raise NotInCatalogue(f"no such {table.name}", on=name, got=", ".join(some) or f"no {table.name} at all")
+    return body

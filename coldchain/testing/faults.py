@@ -37,6 +37,10 @@ class FaultyStore:
         """See Store."""
         return str(self._call("register"))
 
+    def place(self) -> str:
+        """See Store."""
+        return str(self._call("place"))
+
     def capacity(self) -> Capacity:
         """See Store."""
         found: Capacity = self._call("capacity")
@@ -45,6 +49,10 @@ class FaultyStore:
     def exists(self, path: str) -> bool:
         """See Store."""
         return bool(self._call("exists", path))
+
+    def children(self, path: str) -> list[str]:
+        """See Store."""
+        return list(self._call("children", path))
 
     def names(self, path: str) -> list[str]:
         """See Store."""
@@ -80,10 +88,18 @@ class FaultyStore:
         """See Store."""
         self._call("move", path, to)
 
+    def set_aside(self, path: str, to: str) -> None:
+        """See Store."""
+        self._call("set_aside", path, to)
+
     def protect(self, path: str) -> Probe:
         """See Store."""
         found: Probe = self._call("protect", path)
         return found
+
+    def destroy(self, path: str) -> None:
+        """See Store."""
+        self._call("destroy", path)
 
     def delete(self, path: str) -> None:
         """See Store."""

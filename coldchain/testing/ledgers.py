@@ -35,7 +35,8 @@ class Case:
 def read_case(case: Mapping[str, Any], places: Mapping[str, Any], policy: Mapping[str, Any]) -> Case:
     """Read a case over a common set of places and a common policy, which the case may add to or replace.
 
-    An artifact is named by a short word, ``<level>`` or ``<level>.<version>``; its copies say ``of`` and ``at``.
+    An artifact is named by a short word, ``<level>`` or ``<level>.<version>``, one of another dataset ``PLATE-B/<level>``; its copies
+    say ``of`` and ``at``.
     """
     artifacts = {name: _artifact(name) for name in case.get("artifacts", ())}
     locations = {name: Location(name=name, root=name, **each) for name, each in {**places, **case.get("locations", {})}.items()}
@@ -85,19 +86,23 @@ def written(plan: Plan) -> dict[str, Any]:
 
 def _decision(decision: Decision) -> dict[str, Any]:
     return {"action": str(decision.action), "reasons": list(decision.reasons), "leans_on": list(decision.leans_on)} | (
-        {"ground": str(decision.ground)} if decision.ground else {}
+        {"ground": str(decision.ground), "grace_days": decision.grace_days} if decision.ground else {}
     )
 
 
 def _artifact(name: str) -> Artifact:
-    level, _, version = name.partition(".")
-    return Artifact(DATASET, Level(level), (version or level).encode().hex().ljust(64, "0")[:64], 1, 1000, name, LONG_AGO)
+    plate, _, short = name.rpartition("/")
+    level, _, version = short.partition(".")
+    dataset = f"PRJ-0001/{plate}" if plate else DATASET
+    return Artifact(dataset, Level(level), (version or level).encode().hex().ljust(64, "0")[:64], 1, 1000, name, LONG_AGO)
 
 
 def _word(artifact: str) -> str:
-    level, _, digest = artifact.removeprefix(f"{DATASET}/").partition("@")
+    dataset, _, rest = artifact.rpartition("/")
+    level, _, digest = rest.partition("@")
     version = bytes.fromhex(digest).rstrip(b"\0").decode()
-    return level if version == level else f"{level}.{version}"
+    plate = "" if dataset == DATASET else dataset.rpartition("/")[2] + "/"
+    return plate + (level if version == level else f"{level}.{version}")
 
 
 def _copy(said: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Copy:

@@ -1,21 +1,28 @@
-"""A site of folders in tmp_path, opened as a Workspace, with one project and one dataset that every test may use."""
+"""What every test here may use: a site of folders in tmp_path, opened as a Workspace with one project and one dataset; an empty
+catalogue on SQLite and on PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from coldchain import files, making
-from coldchain.copies import Artifact
+from coldchain.copies import Artifact, CopyState
 from coldchain.dataset import Dataset, Project
 from coldchain.levels import Level
 from coldchain.location import Location, Medium, Reach
+from coldchain.provenance import Activity
 from coldchain.site import Site
+from coldchain.sql import tables
 from coldchain.sql.catalogue import SqlCatalogue
 from coldchain.store_posix import PosixStore
 from coldchain.testing.faults import FaultyStore
@@ -23,6 +30,7 @@ from coldchain.workspace import Workspace
 
 SITES = Path(__file__).resolve().parents[2] / "deployments" / "sites"
 PROJECT, DATASET = "PRJ-0001", "PRJ-0001/PLATE-A"
+STOCKED = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass
@@ -106,3 +114,126 @@ def made(ws: Workspace, ingested: Artifact) -> Callable[..., Artifact]:
         return making.make(ws, making.Step(f"make-{level}", DATASET, level, parents), work, at=at).artifact
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a PostgreSQL server for the session, where this machine can start one."""
+    pytest.importorskip("psycopg", reason="no PostgreSQL test: psycopg is not installed (pip install coldchain[postgres])")
+    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) if Path("/usr/lib/postgresql").exists() else []
+    if not bins:
+        pytest.skip("no PostgreSQL test: no server here (apt-get install postgresql)")
+    folder = tmp_path_factory.mktemp("postgres")
+    as_other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if as_other:
+        shutil.chown(folder, "postgres")
+        for parent in folder.parents:
+            if parent.owner() == "root" and parent != Path("/"):
+                parent.chmod(parent.stat().st_mode | 0o011)
+    bin_folder, data = bins[-1].parent, folder / "data"
+    subprocess.run([*as_other, bin_folder / "initdb", "-A", "trust", "-U", "postgres", "-D", data], check=True, capture_output=True)
+    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    subprocess.run(
+        [*as_other, bin_folder / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], check=True, capture_output=True
+    )
+    yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+    subprocess.run([*as_other, bin_folder / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/deep/catalogue.db"
+    return new_database(request.getfixturevalue("postgres"))
+
+
+def new_database(server: str) -> str:
+    """URL of a new database on a PostgreSQL server."""
+    name = f"test_{os.urandom(6).hex()}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as db:
+        db.execute(sa.text(f"create database {name}"))
+    engine.dispose()
+    return server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def catalogue(url: str) -> Iterator[SqlCatalogue]:
+    """A new catalogue that knows one project and one dataset, on each kind of database."""
+    yield from known(url)
+
+
+@pytest.fixture
+def postgres_catalogue(postgres: str) -> Iterator[SqlCatalogue]:
+    """The same on PostgreSQL only."""
+    yield from known(new_database(postgres))
+
+
+def known(url: str) -> Iterator[SqlCatalogue]:
+    """Open a catalogue and write one project and one dataset down."""
+    found = SqlCatalogue(url)
+    found.save_project(Project(id=PROJECT, title="Nuclei"))
+    found.save_dataset(Dataset(project=PROJECT, name="PLATE-A", pattern="plain", channels={1: "DNA"}))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def stock(catalogue: SqlCatalogue) -> Callable[..., Artifact]:
+    """Put an artifact into the catalogue, with a verified copy at each place.
+
+    `stock("ab", inputs=[raw], places=["nas", "cold"], due=None, read=NOW)`; the dataset is made where it is not there.
+    """
+
+    def put(
+        digest: str,
+        *,
+        level: Level = Level.CORRECTED,
+        dataset: str = DATASET,
+        inputs: Sequence[Artifact] = (),
+        places: Sequence[str] = ("nas",),
+        due: dt.datetime | None = None,
+        read: dt.datetime | None = STOCKED,
+        size: int = 1000,
+    ) -> Artifact:
+        project, name = dataset.split("/")
+        if dataset not in {each.id for each in catalogue.datasets()}:
+            catalogue.save_project(Project(id=project, title="Nuclei"))
+            catalogue.save_dataset(Dataset(project=project, name=name, pattern="plain", channels={1: "DNA"}))
+        names = tuple(each.id for each in inputs)
+        activity = Activity(f"make-{dataset}-{digest}", "correct", digest, names, {}, "0.1", "lock", "ada@lab", STOCKED, STOCKED)
+        artifact = Artifact(dataset, level, (digest * 64)[:64], 3, size, activity.id, STOCKED)
+        for place in places:
+            copy = catalogue.record(activity, artifact, place, STOCKED)
+            catalogue.change_copy(copy.id, state=CopyState.VERIFIED, verified_at=read, due_at=due)
+        return artifact
+
+    return put
+
+
+@pytest.fixture
+def fill(catalogue: SqlCatalogue) -> Callable[[int, int, int], list[str]]:
+    """Write datasets with a chain of artifacts each, and copies at so many places, straight into the tables; gives their names."""
+
+    def write(datasets: int, artifacts: int, places: int) -> list[str]:
+        count = range(1, datasets * artifacts + 1)
+        with catalogue.writing.begin() as db:
+            project = db.scalar(sa.select(tables.project.c.id))
+            rows = [{"id": 1000 + key, "project_id": project, "name": f"{PROJECT}/D{key:06}", "body": {}} for key in range(datasets)]
+            db.execute(sa.insert(tables.dataset), rows)
+            about = {"name": "correct", "inputs": [], "parameters": {}, "code_version": "", "lock_digest": "", "who": ""}
+            step = {"started_at": STOCKED, "ended_at": STOCKED, "body": about}
+            db.execute(sa.insert(tables.activity), [step | {"id": f"a{key}", "fingerprint": f"f{key}"} for key in count])
+            whole = {"level": "raw", "files": 1, "bytes": 1, "made_at": STOCKED}
+            owner = [1000 + (key - 1) // artifacts for key in count]
+            ids = [{"id": key, "dataset_id": dataset, "digest": f"{key:064}"} for key, dataset in zip(count, owner, strict=True)]
+            db.execute(sa.insert(tables.artifact), [whole | each | {"activity_id": f"a{each['id']}"} for each in ids])
+            links = [{"activity_id": f"a{key}", "artifact_id": key - 1} for key in count if (key - 1) % artifacts]
+            db.execute(sa.insert(tables.input_), links)
+            state = {"path": "p", "state": "verified", "created_at": STOCKED, "verified_at": STOCKED, "due_at": STOCKED}
+            keys = [{"artifact_id": key, "location": f"l{place}"} for key in count for place in range(places)]
+            db.execute(sa.insert(tables.copy), [state | key for key in keys])
+        return [row["name"] for row in rows]
+
+    return write

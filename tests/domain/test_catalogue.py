@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,54 +29,6 @@ from coldchain.sql.catalogue import SqlCatalogue
 NOW = dt.datetime(2030, 1, 15, 12, tzinfo=dt.UTC)
 DATASET = "PRJ-0001/PLATE-A"
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL server for the session, where this machine can start one."""
-    pytest.importorskip("psycopg", reason="no PostgreSQL test: psycopg is not installed (pip install coldchain[postgres])")
-    bins = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) if Path("/usr/lib/postgresql").exists() else []
-    if not bins:
-        pytest.skip("no PostgreSQL test: no server here (apt-get install postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
-    as_other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_other:
-        shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            if parent.owner() == "root" and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-    bin_folder, data = bins[-1].parent, folder / "data"
-    subprocess.run([*as_other, bin_folder / "initdb", "-A", "trust", "-U", "postgres", "-D", data], check=True, capture_output=True)
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    subprocess.run(
-        [*as_other, bin_folder / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], check=True, capture_output=True
-    )
-    yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-    subprocess.run([*as_other, bin_folder / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/deep/catalogue.db"
-    server: str = request.getfixturevalue("postgres")
-    name = f"test_{os.urandom(6).hex()}"
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as db:
-        db.execute(sa.text(f"create database {name}"))
-    engine.dispose()
-    return server.replace("/postgres?", f"/{name}?")
-
-
-@pytest.fixture
-def catalogue(url: str) -> Iterator[SqlCatalogue]:
-    """A new catalogue that knows one project and one dataset."""
-    found = SqlCatalogue(url)
-    found.save_project(Project(id="PRJ-0001", title="Nuclei"))
-    found.save_dataset(Dataset(project="PRJ-0001", name="PLATE-A", pattern="plain", channels={1: "DNA"}))
-    yield found
-    found.close()
 
 
 def activity(key: str = "act-1", fingerprint: str = "f1") -> Activity:

@@ -18,7 +18,7 @@ from coldchain.errors import IntegrityError, LeaseTaken, RemovalRefused
 from coldchain.holds import Use
 from coldchain.levels import Level
 from coldchain.location import Location, Medium
-from coldchain.policy import Approval, Policy, Purge
+from coldchain.policy import Approval, Approvals, Policy, Purge
 from coldchain.protection import release
 from coldchain.site import Site
 from coldchain.sql.catalogue import SqlCatalogue
@@ -27,6 +27,7 @@ from coldchain.testing.faults import FaultyStore, flip_bit, vanish
 from coldchain.workspace import Workspace
 
 DATASET = "PRJ-0001/PLATE-A"
+NO_PERSON = Approvals(original_stands=Approval.NONE, remake=Approval.NONE)
 
 
 def with_policy(ws: Workspace, **changes: Any) -> Workspace:
@@ -36,12 +37,12 @@ def with_policy(ws: Workspace, **changes: Any) -> Workspace:
 
 def lazy(ws: Workspace, **changes: Any) -> Workspace:
     """A policy that reads copies back every 30 days, so that a sweep relies on what it reads before a removal."""
-    return with_policy(ws, audit_after_days=30, **changes)
+    return with_policy(ws, audit={"every_days": 30}, **changes)
 
 
 def patient(ws: Workspace, days: float = 7) -> Workspace:
     """A policy with days of grace in the trash."""
-    return lazy(ws, purge=Purge(after_days=0, grace_days=days, approval=Approval.NONE).model_dump())
+    return lazy(ws, purge=Purge(after_days=0, grace_days=days, approval=NO_PERSON).model_dump())
 
 
 def widened(ws: Workspace, *more: Location) -> Workspace:
@@ -100,35 +101,35 @@ def corrected(ws: Workspace, made: Callable[..., Artifact], staged: Artifact) ->
 def test_a_covered_copy_goes_and_the_receipt_names_it(ws: Workspace, staged: Artifact) -> None:
     """A staged copy whose original stands is removed, with its bytes, and one receipt says so and why."""
     report = sweeping.sweep(ws, dry_run=False)
-    assert [line.artifact for line in report.removed] == [staged.label]
+    assert [line.artifact for line in report.removed.lines] == [staged.label]
     assert copy_at(ws, staged, "scratch").state is CopyState.REMOVED
     assert not ws.stores["scratch"].exists(staged.folder)
     assert not list((ws.site.path("scratch") / ".coldchain/trash").iterdir())
     (receipt,) = ws.catalogue.receipts("removal")
-    assert receipt["digest"] == report.receipt
+    assert receipt["digest"] == report.receipts[0]
     (line,) = receipt["removed"]
     assert (line["artifact"], line["location"], line["bytes"]) == (staged.id, "scratch", staged.bytes)
     assert "stands at nas" in line["why"]
     assert [each["location"] for each in line["remaining"]] == ["nas"]
-    assert report.bytes_removed == staged.bytes
+    assert report.removed.bytes == staged.bytes
 
 
 def test_a_second_sweep_does_nothing(ws: Workspace, staged: Artifact) -> None:
     """What is gone is not removed twice, and gets no second receipt."""
     sweeping.sweep(ws, dry_run=False)
     again = sweeping.sweep(ws, dry_run=False)
-    assert (again.removed, again.receipt) == ([], None)
+    assert (again.removed.count, again.receipts) == (0, [])
     assert receipted(ws) == [(staged.id, "scratch")]
 
 
 def test_a_dry_run_removes_nothing_and_says_what_would_go(ws: Workspace, staged: Artifact) -> None:
     """A dry run names the copies that would go, and every byte stays."""
     report = sweeping.sweep(ws, dry_run=True)
-    assert [line.location for line in report.removed] == ["scratch"]
+    assert [line.location for line in report.removed.lines] == ["scratch"]
     assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
     assert (ws.store("scratch").local(staged.folder) / "0/c/0").read_bytes() == b"pixels"
-    assert report.receipt is None
-    assert ws.catalogue.receipts() == []
+    assert not report.receipts
+    assert ws.catalogue.receipts("removal") == []
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -138,21 +139,21 @@ def test_one_corrupt_byte_keeps_what_leans_on_it_and_is_named(ws: Workspace, sta
 
     damage(ws, staged, "nas", "0/c/0")
     report = sweeping.sweep(ws, dry_run=dry_run)
-    assert report.removed == []
+    assert report.removed.lines == []
     assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
     assert copy_at(ws, staged, "nas").state is CopyState.SUSPECT
-    assert any("0/c/0" in reason for line in report.damaged for reason in line.reasons)
+    assert any("0/c/0" in reason for line in report.damaged.lines for reason in line.reasons)
     assert "0/c/0" in as_markdown(report)
-    assert staged.id in report.shortfalls
+    assert staged.id[:80] in [line.artifact for line in report.short.lines]
 
 
 def test_a_byte_that_rotted_since_the_last_reading_is_found_before_a_removal(ws: Workspace, staged: Artifact) -> None:
     """However recently the NAS copy was read, it is read again before the staged one goes; it does not match, so that stays."""
     damage(ws, staged, "nas", "0/c/0")
     report = sweeping.sweep(lazy(ws), dry_run=False)
-    assert report.removed == []
-    assert [line.artifact for line in report.dropped] == [staged.label]
-    assert any("copies: wanted 1, found 0" in reason for reason in report.dropped[0].reasons)
+    assert report.removed.lines == []
+    assert [line.artifact for line in report.dropped.lines] == [staged.label]
+    assert any("copies: wanted 1, found 0" in reason for reason in report.dropped.lines[0].reasons)
     assert copy_at(ws, staged, "nas").state is CopyState.SUSPECT
 
 
@@ -162,7 +163,7 @@ def test_a_removal_never_leans_on_a_copy_that_this_sweep_did_not_read(ws: Worksp
     damage(ws, corrected, "nas", "flat")
     damage(ws, staged, "nas", "0/c/0")
     report = sweeping.sweep(lazy(ws), dry_run=False)
-    assert report.removed == []
+    assert report.removed.lines == []
     assert copy_at(ws, corrected, "scratch").state is CopyState.VERIFIED
     assert copy_at(ws, staged, "nas").state is CopyState.SUSPECT
 
@@ -173,7 +174,7 @@ def test_a_second_copy_in_the_same_failure_domain_is_read_before_it_is_leaned_on
     transfer.deliver(ws, staged, "shelf")
     damage(ws, staged, "nas", "0/c/0")
     damage(ws, staged, "shelf", "0/c/0")
-    assert sweeping.sweep(lazy(ws), dry_run=False).removed == []
+    assert sweeping.sweep(lazy(ws), dry_run=False).removed.lines == []
     assert {copy_at(ws, staged, place).state for place in ("nas", "shelf")} == {CopyState.SUSPECT}
 
 
@@ -182,23 +183,23 @@ def test_a_sound_second_support_lets_the_copy_go_in_the_same_sweep(ws: Workspace
     ws.catalogue.change_copy(copy_at(ws, staged, "scratch").id, state=CopyState.REMOVED)
     damage(ws, corrected, "nas", "flat")
     report = sweeping.sweep(lazy(ws), dry_run=False)
-    assert [line.artifact for line in report.removed] == [corrected.label]
+    assert [line.artifact for line in report.removed.lines] == [corrected.label]
 
 
 def test_a_hold_keeps_and_says_who(ws: Workspace, staged: Artifact) -> None:
     """A person's hold keeps the copy, with the person's reason."""
     ws.catalogue.add_hold(DATASET, "paper in review", "ada", ws.now().date())
     report = sweeping.sweep(ws, dry_run=False)
-    assert report.removed == []
-    assert any("held by ada" in reason and "paper in review" in reason for line in report.kept for reason in line.reasons)
+    assert report.removed.lines == []
+    assert any("held by ada" in reason and "paper in review" in reason for line in report.kept.lines for reason in line.reasons)
 
 
 def test_a_run_that_uses_the_artifact_keeps_it(ws: Workspace, staged: Artifact) -> None:
     """A copy that a running step reads stays."""
     with ws.catalogue.lease([staged.id], Use.READ, ws.now()):
         report = sweeping.sweep(ws, dry_run=False)
-    assert report.removed == []
-    assert any("in use (read)" in reason for line in report.kept for reason in line.reasons)
+    assert report.removed.lines == []
+    assert any("in use (read)" in reason for line in report.kept.lines for reason in line.reasons)
 
 
 class Hooked:
@@ -219,19 +220,19 @@ def test_a_run_that_starts_between_plan_and_removal_keeps_its_copy(ws: Workspace
     """A run that begins to read the copy after the plan was made: it drops out with its reason, and the rest goes on."""
     others = ws.catalogue.lease([staged.id], Use.READ, ws.now())
     hooked = Hooked(ws.catalogue, {"lease": lambda: others.__enter__() and None})
-    report = sweeping.sweep(dataclasses.replace(ws, catalogue=hooked), dry_run=False)
+    report = sweeping.sweep(dataclasses.replace(lazy(ws), catalogue=hooked), dry_run=False)
     others.__exit__(None, None, None)
-    assert report.removed == []
-    assert "in use by another run" in report.dropped[0].reasons[0]
+    assert report.removed.lines == []
+    assert "in use by another run" in report.dropped.lines[0].reasons[0]
     assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
 
 
 def test_a_hold_between_plan_and_removal_keeps_the_copy(ws: Workspace, staged: Artifact) -> None:
     """A hold that a person sets after the plan was made drops the copy out with its reason."""
     hooked = Hooked(ws.catalogue, {"lease": lambda: ws.catalogue.add_hold(DATASET, "wait", "ada", ws.now().date()) and None})
-    report = sweeping.sweep(dataclasses.replace(ws, catalogue=hooked), dry_run=False)
-    assert report.removed == []
-    assert "held by ada" in report.dropped[0].reasons[0]
+    report = sweeping.sweep(dataclasses.replace(lazy(ws), catalogue=hooked), dry_run=False)
+    assert report.removed.lines == []
+    assert "held by ada" in report.dropped.lines[0].reasons[0]
 
 
 def test_a_sweep_whose_lease_ended_removes_nothing(ws: Workspace, clock: Any, staged: Artifact) -> None:
@@ -252,16 +253,16 @@ def test_every_scratch_copy_of_an_artifact_goes_in_one_sweep(ws: Workspace, stag
     ws = widened(ws, second_scratch())
     transfer.deliver(ws, staged, "scratch2")
     report = sweeping.sweep(ws, dry_run=False)
-    assert {line.location for line in report.removed} == {"scratch", "scratch2"}
-    assert report.dropped == []
+    assert {line.location for line in report.removed.lines} == {"scratch", "scratch2"}
+    assert report.dropped.lines == []
 
 
 def test_an_approval_is_asked_for_and_nothing_goes(ws: Workspace, staged: Artifact) -> None:
     """Where the policy wants a person's yes, the sweep asks and removes nothing."""
-    asking = with_policy(ws, purge=Purge(after_days=0, approval=Approval.PERSON).model_dump())
+    asking = with_policy(ws, purge=Purge(after_days=0, approval=Approvals(original_stands=Approval.PERSON)).model_dump())
     report = sweeping.sweep(asking, dry_run=False)
-    assert [line.artifact for line in report.asked] == [staged.label]
-    assert report.removed == []
+    assert [line.artifact for line in report.noticed.lines] == [staged.label]
+    assert report.removed.lines == []
     assert ws.stores["scratch"].exists(staged.folder)
 
 
@@ -271,12 +272,13 @@ def test_an_approval_is_asked_for_and_nothing_goes(ws: Workspace, staged: Artifa
 def test_a_copy_waits_out_its_grace(ws: Workspace, clock: Any, staged: Artifact) -> None:
     """In its grace a copy's bytes stand in the trash; afterwards they go, with one receipt."""
     ws = patient(ws)
-    assert sweeping.sweep(ws, dry_run=False).receipt is None
+    report = sweeping.sweep(ws, dry_run=False)
+    assert (report.receipts, [line.location for line in report.trashed.lines]) == ([], ["scratch"])
     copy = copy_at(ws, staged, "scratch")
     assert copy.state is CopyState.TRASHED
     assert (ws.store("scratch").local(transfer.trash(copy)) / "0/c/0").read_bytes() == b"pixels"
     clock.forward(days=8)
-    assert [line.location for line in sweeping.sweep(ws, dry_run=False).removed] == ["scratch"]
+    assert [line.location for line in sweeping.sweep(ws, dry_run=False).removed.lines] == ["scratch"]
     assert not ws.stores["scratch"].exists(transfer.trash(copy))
     assert receipted(ws) == [(staged.id, "scratch")]
 
@@ -309,10 +311,10 @@ def test_trash_is_not_emptied_where_the_survivors_rotted_in_the_meantime(ws: Wor
     damage(ws, staged, "nas", "0/c/0")
     clock.forward(days=8)
     report = sweeping.sweep(ws, dry_run=False)
-    assert report.removed == []
+    assert report.removed.lines == []
     assert copy_at(ws, staged, "scratch").state is CopyState.TRASHED
     assert transfer.deliver(ws, staged, "scratch").state is CopyState.VERIFIED
-    assert any(line.artifact == staged.label for line in report.dropped)
+    assert any(line.artifact == staged.label for line in report.dropped.lines)
 
 
 def test_a_hold_set_during_the_grace_keeps_the_trash(ws: Workspace, clock: Any, staged: Artifact) -> None:
@@ -321,7 +323,7 @@ def test_a_hold_set_during_the_grace_keeps_the_trash(ws: Workspace, clock: Any, 
     sweeping.sweep(ws, dry_run=False)
     clock.forward(days=8)
     ws.catalogue.add_hold(DATASET, "not yet", "ada", ws.now().date())
-    assert sweeping.sweep(ws, dry_run=False).removed == []
+    assert sweeping.sweep(ws, dry_run=False).removed.lines == []
     assert ws.stores["scratch"].exists(transfer.trash(copy_at(ws, staged, "scratch")))
 
 
@@ -346,8 +348,8 @@ def test_a_copy_restored_after_the_plan_is_not_deleted(ws: Workspace, clock: Any
     sweeping.sweep(ws, dry_run=False)
     clock.forward(days=8)
     hooked = Hooked(ws.catalogue, {"lease": lambda: transfer.deliver(ws, staged, "scratch") and None})
-    report = sweeping.sweep(dataclasses.replace(ws, catalogue=hooked), dry_run=False)
-    assert report.removed == []
+    report = sweeping.sweep(dataclasses.replace(lazy(ws), catalogue=hooked), dry_run=False)
+    assert report.removed.lines == []
     copy = copy_at(ws, staged, "scratch")
     assert copy.state is not CopyState.REMOVED
     assert receipted(ws) == []
@@ -359,7 +361,7 @@ def test_old_leftovers_in_the_trash_do_not_hide_the_copy(ws: Workspace, staged: 
     leftover = ws.store("scratch").local(transfer.trash(copy))
     leftover.mkdir(parents=True)
     (leftover / "old").write_bytes(b"old")
-    assert len(sweeping.sweep(ws, dry_run=False).removed) == 1
+    assert len(sweeping.sweep(ws, dry_run=False).removed.lines) == 1
     assert not leftover.exists()
     assert not ws.stores["scratch"].exists(staged.folder)
 
@@ -372,7 +374,7 @@ class Crash(BaseException):
 
 
 EFFECTS = {"change_copy", "close_removals"}
-STORE_EFFECTS = ("move", "delete")
+STORE_EFFECTS = ("set_aside", "destroy")
 
 
 class Failing:
@@ -482,11 +484,11 @@ def test_a_location_that_vanishes_while_it_is_read_is_not_suspect(ws: Workspace,
     """A mount that goes away for a moment keeps everything this time; its copies are not called damaged, and go on the next."""
     ws.stores["nas"].faults[operation] = vanish
     report = sweeping.sweep(lazy(ws), dry_run=False)
-    assert report.removed == []
+    assert report.removed.lines == []
     assert copy_at(ws, staged, "nas").state is CopyState.VERIFIED
-    assert any("not be read back" in reason for line in report.dropped for reason in line.reasons)
+    assert any("not be read back" in reason for line in report.dropped.lines for reason in line.reasons)
     ws.stores["nas"].faults.clear()
-    assert len(sweeping.sweep(lazy(ws), dry_run=False).removed) == 1
+    assert len(sweeping.sweep(lazy(ws), dry_run=False).removed.lines) == 1
 
 
 @pytest.mark.parametrize("seems", ["to have no manifest", "to have no files", "to miss a file"])
@@ -504,18 +506,18 @@ def test_an_unmounted_folder_is_not_taken_for_damage(ws: Workspace, staged: Arti
     ws.stores["nas"].faults[{"to have no manifest": "manifest", "to have no files": "names"}.get(seems, "read_back")] = unmount
     report = sweeping.sweep(lazy(ws), dry_run=False)
     root.with_name("elsewhere").rename(root)
-    assert report.removed == []
+    assert report.removed.lines == []
     assert copy_at(ws, staged, "nas").state is CopyState.VERIFIED
 
 
 def test_what_the_cluster_purged_itself_is_closed(ws: Workspace, staged: Artifact) -> None:
     """The cluster was faster: the copy's bytes are gone already, and the sweep writes that down without stumbling."""
     shutil.rmtree(folder(ws, copy_at(ws, staged, "scratch")))
-    assert [line.location for line in sweeping.sweep(ws, dry_run=False).removed] == ["scratch"]
+    assert [line.location for line in sweeping.sweep(ws, dry_run=False).removed.lines] == ["scratch"]
     assert copy_at(ws, staged, "scratch").state is CopyState.REMOVED
 
 
-@pytest.mark.parametrize("operation", ["move", "delete"])
+@pytest.mark.parametrize("operation", ["set_aside", "destroy"])
 def test_one_copy_that_cannot_go_does_not_stop_the_others(ws: Workspace, staged: Artifact, corrected: Artifact, operation: str) -> None:
     """A folder that refuses to go is reported, and the other copies go, with their receipt."""
 
@@ -526,8 +528,8 @@ def test_one_copy_that_cannot_go_does_not_stop_the_others(ws: Workspace, staged:
 
     ws.stores["scratch"].faults[operation] = refuse
     report = sweeping.sweep(ws, dry_run=False)
-    assert [line.artifact for line in report.removed] == [corrected.label]
-    assert any("refuses a removal" in reason for line in report.dropped for reason in line.reasons)
+    assert [line.artifact for line in report.removed.lines] == [corrected.label]
+    assert any("refuses a removal" in reason for line in report.dropped.lines for reason in line.reasons)
     assert receipted(ws) == [(corrected.id, "scratch")]
     ws.stores["scratch"].faults.clear()
     sweeping.sweep(ws, dry_run=False)
@@ -542,7 +544,7 @@ def test_a_copy_read_back_in_the_future_is_read_again(ws: Workspace, clock: Any,
     report = sweeping.sweep(lazy(ws), dry_run=False)
     assert report.read_back > 0
     assert copy_at(ws, staged, "nas").verified_at == ws.now()
-    assert len(report.removed) == 1
+    assert report.removed.count == 1
 
 
 def test_a_copy_at_a_location_that_the_site_no_longer_names_does_not_stop_the_sweep(ws: Workspace, staged: Artifact) -> None:
@@ -550,7 +552,7 @@ def test_a_copy_at_a_location_that_the_site_no_longer_names_does_not_stop_the_sw
     wide = widened(ws, second_scratch())
     transfer.deliver(wide, staged, "scratch2")
     report = sweeping.sweep(ws, dry_run=False)
-    assert [line.location for line in report.removed] == ["scratch"]
+    assert [line.location for line in report.removed.lines] == ["scratch"]
     assert copy_at(ws, staged, "scratch2").state is CopyState.VERIFIED
 
 
@@ -581,8 +583,8 @@ def test_the_page_says_what_happened(ws: Workspace, staged: Artifact) -> None:
 
     report = sweeping.sweep(ws, dry_run=False)
     page = as_markdown(report)
-    assert report.receipt
-    assert report.receipt in page
+    assert report.receipts[0]
+    assert report.receipts[0] in page
     assert "## Copies removed" in page
     assert staged.label[:60] in page
 
@@ -603,7 +605,7 @@ def test_the_reading_before_a_removal_can_be_left_to_the_audit(ws: Workspace, st
         return real()
 
     ws.stores["nas"].faults["read_back"] = note
-    assert len(sweeping.sweep(lazy(ws, read_back_before_removal=False), dry_run=False).removed) == 1
+    assert len(sweeping.sweep(lazy(ws, read_back_before_removal=False), dry_run=False).removed.lines) == 1
     assert read == []
 
 

@@ -27,7 +27,7 @@ def test_a_file_is_explained(ws: Workspace, ingested: Artifact) -> None:
     assert (found.artifact, found.name) == (ingested, "metadata/run.xml")
     assert found.sha256 == hashlib.sha256(b"<run/>\n").hexdigest()
     assert found.activity.name == "ingest"
-    assert found.decision.action is Action.KEEP
+    assert found.decision.action is Action.VERIFY
     assert found.counted == "1-1-0"
 
 

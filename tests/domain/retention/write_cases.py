@@ -45,6 +45,7 @@ DISPOSED = {**REMADE, "disposal": {"idle_days": 180, "notice_days": 14, "grace_d
 DISPOSAL = {"policy": {"rules": [LASTING, REST, DISPOSED]}}
 LIVED = {"policy": {"rules": [{**LASTING, "lifetime": {"years": 10}}, {**REST, "lifetime": {"years": 10}}, REMADE]}}
 OLD = "2019-12-01"
+TWO_OF_RAW = {"policy": {"rules": [{"levels": ["raw", "release"], "wanted": {"copies": 2, "off_site": 1}}, REST, REMADE]}}
 
 
 def told(key: int, day: str = "2030-01-01", **more: Any) -> Values:
@@ -676,6 +677,217 @@ CASES: dict[str, tuple[str, dict[int, str], Values]] = {
         "What belongs to a dataset that is not asked about is left out.",
         {},
         {**STANDARD, "datasets": ["PRJ-0001/ANOTHER"]},
+    ),
+    # edges
+    "lifetime_notice_runs": (
+        "The end of a lifetime has a notice period of its own, and days in the trash.",
+        {11: "ask", 12: "ask", 13: "ask"},
+        lived(proposals=[yes(key, day="2029-12-20", ground="lifetime") for key in (11, 12, 13)]),
+    ),
+    "remake_has_an_approval_of_its_own": (
+        "A purge of what stands and one of what could only be made again are approved each by its own line of the policy.",
+        {2: "keep", 3: "remove"},
+        {
+            "artifacts": ["standard", "corrected"],
+            "copies": [STAGED[1], scratch(3, "corrected")],
+            "made_from": CHAIN,
+            "policy": {"purge": {"approval": {"original_stands": "person", "remake": "none"}, "grace_days": 3}},
+        },
+    ),
+    "told_this_moment": (
+        "What is told and approved this moment is not of the future.",
+        {1: "remove", 2: "keep"},
+        {**STANDARD, "policy": ASKS, "proposals": [yes(1, day=NOW)]},
+    ),
+    "asked_for_before_it_was_told": (
+        "A run that asked before people were told changes nothing, nor one of the same moment.",
+        {1: "remove", 2: "keep"},
+        {**STANDARD, "policy": ASKS, "proposals": [yes(1)], "asked_for": {"standard": "2030-01-01"}},
+    ),
+    "notice_period_ends_now": (
+        "The notice period ends on its moment.",
+        {1: "remove", 2: "keep"},
+        {**STANDARD, "policy": {"purge": {"notice_days": 14}}, "proposals": [told(1, "2030-01-01T12:00:00+00:00")]},
+    ),
+    "refused_without_a_word": (
+        "A no needs no reason.",
+        {1: "keep", 2: "keep"},
+        {**STANDARD, "policy": ASKS, "proposals": [told(1, answer="no", who="ada")]},
+    ),
+    "override_on_its_last_day": (
+        "An override holds on its last day, where that day ends first on Earth.",
+        {1: "remove", 11: "keep", 12: "keep"},
+        {
+            "artifacts": ["raw"],
+            "copies": [scratch(1, "raw"), *three("raw")[:2]],
+            **TWO_OF_RAW,
+            "overrides": [overridden("off_site", until="2030-01-16")],
+        },
+    ),
+    "override_of_a_day_that_ended_somewhere": (
+        "An override does not hold when its last day has ended anywhere on Earth.",
+        {1: "keep", 11: "keep", 12: "keep"},
+        {
+            "artifacts": ["raw"],
+            "copies": [scratch(1, "raw"), *three("raw")[:2]],
+            **TWO_OF_RAW,
+            "overrides": [overridden("off_site", until="2030-01-15")],
+        },
+    ),
+    "override_of_the_copies": (
+        "One check set aside leaves the others: one copy is enough, but not on one medium.",
+        {1: "keep", 11: "keep"},
+        {"artifacts": ["raw"], "copies": [scratch(1, "raw"), three("raw")[0]], "overrides": [overridden("copies")]},
+    ),
+    "override_of_the_age": (
+        "A person may have a copy go before its day, with an approved override.",
+        {1: "remove", 2: "keep"},
+        {
+            "artifacts": ["standard"],
+            "copies": [scratch(1, "standard", due="2030-02-01"), STAGED[1]],
+            "overrides": [overridden("after_days")],
+        },
+    ),
+    "override_of_the_demand": (
+        "The same for what a run asked for lately.",
+        {1: "remove", 2: "keep"},
+        {
+            **STANDARD,
+            "policy": {"purge": {"idle_days": 7}},
+            "asked_for": {"standard": "2030-01-12"},
+            "overrides": [overridden("idle_days")],
+        },
+    ),
+    "override_of_the_notice": (
+        "The same for a notice period.",
+        {1: "remove", 2: "keep"},
+        {
+            **STANDARD,
+            "policy": {"purge": {"notice_days": 14, "grace_days": 5}},
+            "overrides": [overridden("notice_days"), overridden("grace_days")],
+        },
+    ),
+    "override_of_the_reading": (
+        "The same for the window of readings.",
+        {1: "remove", 2: "verify"},
+        {
+            "artifacts": ["standard"],
+            "copies": [STAGED[0], copy(2, "standard", "nas", read="2029-06-01")],
+            "overrides": [overridden("verified_within_days")],
+        },
+    ),
+    "override_of_another_dataset": (
+        "An override is of one dataset.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["PLATE-B/standard"],
+            "copies": [scratch(1, "PLATE-B/standard", due="2030-02-01"), copy(2, "PLATE-B/standard", "nas")],
+            "overrides": [overridden("after_days")],
+        },
+    ),
+    "hold_of_another_dataset": (
+        "A hold is of one dataset.",
+        {1: "remove", 2: "keep"},
+        {
+            "artifacts": ["PLATE-B/standard"],
+            "copies": [scratch(1, "PLATE-B/standard"), copy(2, "PLATE-B/standard", "nas")],
+            "holds": [{"reason": "figure 3", "who": "ada", "until": "2030-02-01"}],
+        },
+    ),
+    "another_dataset_is_short": (
+        "What is short or due of a dataset that is not asked about is left to its own turn.",
+        {},
+        {"artifacts": ["raw"], "copies": [scratch(1, "raw", created="2029-11-20"), *three("raw")[:1]], "datasets": ["PRJ-0001/ANOTHER"]},
+    ),
+    "the_named_dataset_is_decided_on": (
+        "A dataset that is named is decided on.",
+        {1: "remove", 2: "keep"},
+        {**STANDARD, "datasets": ["PRJ-0001/PLATE-A"]},
+    ),
+    "lean_on_another_dataset": (
+        "What is made from another dataset's artifact can be made again from it.",
+        {3: "remove"},
+        {
+            "artifacts": ["PLATE-B/standard", "corrected"],
+            "made_from": {"corrected": ["PLATE-B/standard"]},
+            "copies": [copy(2, "PLATE-B/standard", "nas"), scratch(3, "corrected")],
+            "datasets": ["PRJ-0001/PLATE-A"],
+        },
+    ),
+    "lean_on_another_dataset_that_falls_due": (
+        "Nothing leans on another dataset's copy that may go in the same night.",
+        {3: "keep"},
+        {
+            "artifacts": ["PLATE-B/standard", "corrected"],
+            "made_from": {"corrected": ["PLATE-B/standard"]},
+            "copies": [copy(2, "PLATE-B/standard", "nas", due="2030-01-15"), scratch(3, "corrected")],
+            "datasets": ["PRJ-0001/PLATE-A"],
+        },
+    ),
+    "lean_on_another_dataset_that_falls_due_later": (
+        "What falls due later does not go tonight.",
+        {3: "remove"},
+        {
+            "artifacts": ["PLATE-B/standard", "corrected"],
+            "made_from": {"corrected": ["PLATE-B/standard"]},
+            "copies": [copy(2, "PLATE-B/standard", "nas", due="2030-01-16"), scratch(3, "corrected")],
+            "datasets": ["PRJ-0001/PLATE-A"],
+        },
+    ),
+    "lifetime_over_and_short": (
+        "What the policy asks for no more is not short of anything.",
+        {1: "keep"},
+        lived(copies=[scratch(1, "masks", due="2030-02-01", created="2030-01-01")]),
+    ),
+    "lifetime_over_on_scratch": (
+        "What the policy asks for no more goes from scratch too, and stands nowhere then.",
+        {1: "remove"},
+        lived(copies=[scratch(1, "masks")], proposals=[yes(1, day="2029-09-01", ground="lifetime")]),
+    ),
+    "no_copy_wanted_where_it_would_not_help": (
+        "No copy is asked for at a place that brings nothing that is missing.",
+        {11: "keep", 12: "keep", 14: "keep"},
+        {
+            "artifacts": ["raw"],
+            "locations": {
+                "annex": {"medium": "disk", "domain": "annex", "site": "campus"},
+                "hut": {"medium": "disk", "domain": "hut", "site": "campus"},
+            },
+            "copies": [*three("raw")[:2], copy(14, "raw", "annex")],
+            "unreachable": ["cold"],
+        },
+    ),
+    "no_copy_wanted_out_of_reach": (
+        "No copy is asked for at a place that cannot be reached.",
+        {11: "keep", 12: "keep"},
+        {"artifacts": ["raw"], "copies": three("raw")[:2], "unreachable": ["cold"]},
+    ),
+    "copies_wanted_one_by_one": (
+        "All that is missing is asked for at once.",
+        {11: "keep"},
+        {"artifacts": ["raw"], "copies": three("raw")[:1]},
+    ),
+    "scratch_of_two_ages": (
+        "Two places that are one store go by the shorter age, and no other place does.",
+        {1: "keep", 2: "keep", 3: "keep"},
+        {
+            "artifacts": ["standard"],
+            "locations": {
+                "scratch2": {"medium": "disk", "domain": "cluster2", "site": "campus", "purge_age_days": 14},
+                "scratch3": {"medium": "disk", "domain": "cluster3", "site": "campus", "purge_age_days": 40},
+            },
+            "same": {"scratch3": "scratch"},
+            "copies": [scratch(1, "standard"), copy(2, "standard", "scratch2"), copy(3, "standard", "scratch3")],
+        },
+    ),
+    "an_audit_of_its_own": (
+        "A location may be read at its own pace.",
+        {2: "keep", 3: "verify"},
+        {
+            "artifacts": ["masks"],
+            "copies": [copy(2, "masks", "cold", read="2029-12-01"), copy(3, "masks", "nas", read="2029-12-01")],
+            "policy": {"audit": {"every_days": 30, "locations": {"cold": 60}}},
+        },
     ),
 }
 

@@ -1,0 +1,98 @@
+"""Gathering: where no copy is whole any more, the files that some copy still has intact make the artifact again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from coldchain import files, transfer
+from coldchain.copies import Artifact, CopyState
+from coldchain.errors import ColdchainError, IntegrityError
+from coldchain.manifest import Manifest
+from coldchain.reading import absent
+
+if TYPE_CHECKING:
+    from coldchain.store import Store
+    from coldchain.workspace import Workspace
+
+MOST = 5
+"""Files that a message names."""
+
+
+def gather(
+    ws: Workspace, artifact: Artifact, to: Store, staged: str, tried: Sequence[str], progress: files.Progress
+) -> tuple[Manifest, list[str]]:
+    """Fill staging at a location with each file of an artifact from whatever folder still has it; gives where they came from.
+
+    Raises:
+        IntegrityError: a file, or the list of files, is intact nowhere; every byte stays where it is.
+    """
+    folders = list(_folders(ws, artifact))
+    manifest = _manifest(artifact, folders, tried)
+    transfer.drop_strangers(to, staged, list(manifest.entries))
+    missing, origins = dict(manifest.entries), []
+    for store, path in folders:
+        intact = [name for name, digest in missing.items() if _intact(store, path, name, digest)]
+        if intact:
+            taken = to.put(store.local(path), staged, intact, progress)
+            missing = {name: digest for name, digest in missing.items() if taken.entries.get(name) != digest}
+            origins.append(f"{store.location.name}:{path} ({len(intact)} files)")
+    if missing:
+        raise _gone(artifact, _named(list(missing)), tried)
+    transfer.prove(to, staged, manifest, progress)
+    return manifest, origins
+
+
+def _folders(ws: Workspace, artifact: Artifact) -> Iterator[tuple[Store, str]]:
+    """Every folder that holds, or held, bytes of an artifact, at locations that show their identity."""
+    copies = [copy for copy in ws.catalogue.copies(artifact=artifact.id) if copy.state is not CopyState.REMOVED]
+    places = [(copy.location, transfer.trash(copy) if copy.state is CopyState.TRASHED else copy.path) for copy in copies]
+    places += [(each.location, each.path) for each in ws.catalogue.asides() if each.artifact == artifact.id]
+    return ((ws.stores[name], path) for name, path in places if name in ws.stores and not absent(ws, name))
+
+
+def _manifest(artifact: Artifact, folders: Sequence[tuple[Store, str]], tried: Sequence[str]) -> Manifest:
+    """The artifact's list of files: as it stands somewhere, or made again where every file stands."""
+    for read in (_written, _made_again):
+        for store, path in folders:
+            found = read(store, path)
+            if found is not None and found.digest == artifact.digest:
+                return found
+    raise _gone(artifact, "its manifest", tried)
+
+
+def _written(store: Store, path: str) -> Manifest | None:
+    try:
+        return Manifest.parse(store.manifest(path), f"{store.location.name}:{path}")
+    except ColdchainError:  # damaged here: it is looked for elsewhere
+        return None
+
+
+def _made_again(store: Store, path: str) -> Manifest | None:
+    try:
+        return store.read_back(path, files.no_progress)
+    except ColdchainError:  # damaged here: it is looked for elsewhere
+        return None
+
+
+def _intact(store: Store, path: str, name: str, digest: str) -> bool:
+    try:
+        return files.read_back(store.local(f"{path}/{name}")) == digest
+    except ColdchainError:  # damaged here: it is looked for elsewhere
+        return False
+
+
+def _gone(artifact: Artifact, what: str, tried: Sequence[str]) -> IntegrityError:
+    return IntegrityError(
+        "no copy has the artifact's bytes any more",
+        on=artifact.label,
+        expected=f"{what} intact somewhere",
+        got="; ".join(tried) or "no verified copy can be read",
+        done="every byte stays where it is",
+        hint="is every location mounted? `coldchain status` shows where it stands",
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return ", ".join(repr(name) for name in names[:MOST]) + more

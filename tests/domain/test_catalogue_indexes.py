@@ -1,0 +1,110 @@
+"""What is asked every night costs by its answer: the databases' own plans say so."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from coldchain.copies import CopyState
+from coldchain.policy import Ground
+from coldchain.proposals import Answer
+from coldchain.sql.catalogue import SqlCatalogue
+
+NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+LARGE = {"copy", "artifact", "activity", "output", "input", "proposal", "receipt"}
+PARTIAL = {"artifact_short", "artifact_check", "proposal_open", "proposal_open_notice", "copy_unsettled"}  # small, read whole
+Fill = Callable[[int, int, int], list[str]]
+
+QUESTIONS: dict[str, Callable[[SqlCatalogue], object]] = {
+    "due_datasets": lambda c: c.due_datasets(NOW - dt.timedelta(days=1), {"l1": NOW - dt.timedelta(days=1)}),
+    "pressure": lambda c: c.pressure("l1", 5),
+    "falling_due": lambda c: c.falling_due(NOW, NOW + dt.timedelta(days=1), 5),
+    "count_due": lambda c: c.count_due(NOW, NOW + dt.timedelta(days=1)),
+    "damaged": lambda c: c.copies(states=[CopyState.SUSPECT, CopyState.LOST]),
+    "copies_page": lambda c: c.copies_page(5, 5),
+    "audit_due": lambda c: c.audit_due("l1", NOW - dt.timedelta(days=1), 5, NOW),
+    "to_review": lambda c: c.to_review(NOW, 2),
+    "save_reviews": lambda c: c.save_reviews([(f"PRJ-0001/D000001/raw@{6:064}", NOW, None)]),
+    "shortfalls": lambda c: c.shortfalls(5),
+    "count_short": lambda c: c.count_short(),
+    "facts": lambda c: c.facts(["PRJ-0001/D000001", "PRJ-0001/D000002"], NOW),
+    "asked": lambda c: c.asked([f"PRJ-0001/D000001/raw@{6:064}"], NOW),
+    "change_copy": lambda c: c.change_copy(5, state=CopyState.SUSPECT, verified_at=NOW),
+    "propose": lambda c: c.propose([(3, Ground.REMAKE), (4, Ground.REMAKE)], "p", NOW),
+    "notices": lambda c: c.notices(open_only=True),
+    "proposals": lambda c: c.proposals(notice=1, dataset="PRJ-0001/D000000"),
+    "answer": lambda c: c.answer(1, Answer.YES, "ada", "here", "", NOW, datasets=["PRJ-0001/D000000"]),
+    "close_proposals": lambda c: c.close_proposals({1: "held"}, NOW),
+    "close_removals": lambda c: c.close_removals([7, 8], {}, "ada", NOW),
+    "set_due": lambda c: c.set_due([(9, NOW)]),
+    "totals": lambda c: c.totals(),
+    "last_receipt": lambda c: c.last_receipt("sweep"),
+}
+
+
+@contextmanager
+def listening(engine: sa.Engine) -> Iterator[list[tuple[str, Any]]]:
+    """Statements that are sent meanwhile, with what they bind."""
+    said: list[tuple[str, Any]] = []
+
+    def hear(_db: object, _cursor: object, statement: str, parameters: Any, _context: object, executemany: bool) -> None:
+        if statement.split()[0] in {"SELECT", "UPDATE", "DELETE", "WITH"}:
+            said.append((statement, parameters[0] if executemany else parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", hear)
+    yield said
+    sa.event.remove(engine, "before_cursor_execute", hear)
+
+
+def wide_reads(db: sa.Connection, statement: str, parameters: Any) -> list[str]:
+    """Steps of a statement's plan that read a large table, or a whole index of one, from end to end."""
+    if db.dialect.name == "sqlite":
+        steps = [row[3] for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+        read = [step for step in steps if step.startswith("SCAN ") and step.split()[1] in LARGE]
+        return [step for step in read if not PARTIAL & set(step.split())]
+    (plan,) = db.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+    return list(_walk(plan["Plan"]))
+
+
+def _walk(node: dict[str, Any]) -> Iterator[str]:
+    of_large = node.get("Relation Name") in LARGE
+    by_index = "Index Cond" in node or "Recheck Cond" in node or node.get("Index Name") in PARTIAL
+    if of_large and not by_index:
+        yield json.dumps({key: value for key, value in node.items() if key != "Plans"})
+    for below in node.get("Plans", ()):
+        yield from _walk(below)
+
+
+@pytest.fixture
+def filled(catalogue: SqlCatalogue, fill: Fill) -> SqlCatalogue:
+    """Forty thousand copies in a thousand datasets, with statistics; most were reviewed, all are due now, and some were told of."""
+    names = fill(1000, 10, 4)
+    told = [(copy.id, Ground.REMAKE) for copy in catalogue.copies_page(0, 2)]
+    catalogue.propose(told, "p", NOW)
+    for number in range(2000):
+        catalogue.add_receipt("sweep" if number == 7 else "removal", {"number": number}, "ada", NOW)
+    with catalogue.writing.begin() as db:
+        db.execute(sa.text("update artifact set check_at = '1970-01-01 00:00:00.000000' where id < 20"))
+    with catalogue.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        db.execute(sa.text("analyze"))
+    assert len(names) == 1000
+    return catalogue
+
+
+def test_nothing_that_is_asked_at_night_reads_a_table_from_end_to_end(filled: SqlCatalogue) -> None:
+    """Every statement finds its rows of the large tables by an index, in SQLite and in PostgreSQL."""
+    found = {}
+    for name, ask in QUESTIONS.items():
+        with listening(filled.engine) as said:
+            ask(filled)
+        with filled.engine.connect() as db:
+            wide = [(statement, step) for statement, parameters in said for step in wide_reads(db, statement, parameters)]
+        if wide:
+            found[name] = wide
+    assert found == {}, "\n\n".join(f"{name}:\n{step}\n{statement}" for name, wide in found.items() for statement, step in wide)

@@ -1,0 +1,332 @@
+"""The sweep with people in it: notices, answers, what changes in between, and what is brought back."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from coldchain import sweeping, transfer
+from coldchain.copies import Artifact, Copy, CopyState
+from coldchain.errors import LeaseTaken
+from coldchain.holds import Use
+from coldchain.levels import Level
+from coldchain.overrides import Check
+from coldchain.policy import Policy
+from coldchain.proposals import Answer
+from coldchain.protection import release
+from coldchain.testing.faults import flip_bit
+from coldchain.workspace import Workspace
+
+DATASET = "PRJ-0001/PLATE-A"
+LASTING = {"levels": ["raw", "release"], "wanted": {"copies": 3, "media": 2, "off_site": 1}}
+REST = {"levels": ["standard", "masks", "single_cell_profiles", "bulk_profiles"], "wanted": {"copies": 1}}
+REMADE = {"levels": ["corrected", "single_cell_images"], "wanted": {"copies": 1}, "remake": True}
+PERSON = {"after_days": 0, "approval": {"original_stands": "person", "remake": "person"}}
+NOBODY = {"after_days": 0, "approval": {"original_stands": "none", "remake": "none"}}
+
+
+def under(ws: Workspace, **changes: Any) -> Workspace:
+    """The same site under another policy, whose audits are monthly."""
+    said = {"name": "people", "version": 1, "rules": [LASTING, REST, REMADE], "purge": PERSON}
+    return dataclasses.replace(ws, policy=Policy.model_validate(said | changes))
+
+
+@pytest.fixture(autouse=True)
+def released(ws: Workspace) -> Iterator[None]:
+    """Lift write protection below the site at the end."""
+    yield
+    release(ws.site.path("."))
+
+
+@pytest.fixture
+def staged(ws: Workspace, made: Callable[..., Artifact]) -> Artifact:
+    """A standard artifact on the NAS, staged on scratch, due at once."""
+    artifact = made(Level.STANDARD, {"0/c/0": b"pixels"}, at="nas")
+    transfer.deliver(ws, artifact, "scratch")
+    return artifact
+
+
+@pytest.fixture
+def corrected(ws: Workspace, staged: Artifact, made: Callable[..., Artifact]) -> Artifact:
+    """A corrected artifact on the NAS, made from the standard, that may be made again."""
+    artifact = made(Level.CORRECTED, {"0/c/0": b"corrected"}, (staged,), at="nas")
+    transfer.deliver(ws, artifact, "scratch")
+    return artifact
+
+
+def copy_at(ws: Workspace, artifact: Artifact, location: str) -> Copy:
+    """The newest copy of an artifact at a location."""
+    return ws.catalogue.copies(artifact=artifact.id, location=location)[-1]
+
+
+def answer(ws: Workspace, notice: int, said: Answer, *datasets: str) -> None:
+    """Answer a notice as ada."""
+    ws.catalogue.answer(notice, said, "ada@lab", "command line", "because", ws.now(), datasets=datasets)
+
+
+def test_silence_is_no(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """What needs a yes is told once, waits as long as nobody answers, and stays."""
+    ws = under(ws)
+    first = sweeping.sweep(ws, dry_run=False)
+    assert (first.notice, first.noticed.count, first.removed.count) == (1, 1, 0)
+    for _month in range(12):
+        clock.forward(days=30)
+        again = sweeping.sweep(ws, dry_run=False)
+        assert (again.notice, again.noticed.count, again.waiting.count, again.removed.count) == (0, 0, 1, 0)
+    assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
+    assert len(ws.catalogue.notices()) == 1
+
+
+def test_what_was_approved_goes_and_the_receipt_says_by_whom(ws: Workspace, staged: Artifact) -> None:
+    """A yes lets exactly the approved copies go; the receipt names who said it, and what the removal leaned on."""
+    ws = under(ws)
+    notice = sweeping.sweep(ws, dry_run=False).notice
+    answer(ws, notice, Answer.YES)
+    report = sweeping.sweep(ws, dry_run=False)
+    assert [line.location for line in report.removed.lines] == ["scratch"]
+    (receipt,) = ws.catalogue.receipts("removal")
+    (removed,) = receipt["removed"]
+    assert (removed["approved_by"], removed["notice"], removed["ground"]) == ("ada@lab", notice, "original_stands")
+    assert [each["location"] for each in removed["leans_on"]] == ["nas"]
+    assert not ws.catalogue.notices(open_only=True)
+
+
+def test_a_yes_reaches_nothing_that_was_not_told(ws: Workspace, staged: Artifact, made: Callable[..., Artifact]) -> None:
+    """What falls due after the notice is not in it, and waits for an answer of its own."""
+    ws = under(ws)
+    notice = sweeping.sweep(ws, dry_run=False).notice
+    later = made(Level.MASKS, {"m": b"masks"}, at="nas")
+    transfer.deliver(ws, later, "scratch")
+    answer(ws, notice, Answer.YES)
+    report = sweeping.sweep(ws, dry_run=False)
+    assert [line.artifact for line in report.removed.lines] == [staged.label]
+    assert [line.artifact for line in report.noticed.lines] == [later.label]
+    assert copy_at(ws, later, "scratch").state is CopyState.VERIFIED
+
+
+def test_no_leaves_the_dataset_alone(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """A no holds, and is not asked again."""
+    ws = under(ws)
+    answer(ws, sweeping.sweep(ws, dry_run=False).notice, Answer.NO, DATASET)
+    for _month in range(3):
+        clock.forward(days=31)
+        report = sweeping.sweep(ws, dry_run=False)
+        assert (report.removed.count, report.noticed.count, report.refused.count) == (0, 0, 1)
+    assert "ada@lab said no to notice 1: because" in report.refused.lines[0].reasons
+    assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
+
+
+def test_a_dry_run_tells_nobody(ws: Workspace, staged: Artifact) -> None:
+    """A dry run says what would be told, and makes no notice."""
+    report = sweeping.sweep(under(ws), dry_run=True)
+    assert report.noticed.count == 1
+    assert ws.catalogue.notices() == []
+
+
+def test_the_notice_period_is_kept(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """Where no yes is asked for, a removal waits out its notice, to the day."""
+    ws = under(ws, purge={**NOBODY, "notice_days": 14})
+    sweeping.sweep(ws, dry_run=False)
+    clock.forward(days=13, hours=23)
+    assert sweeping.sweep(ws, dry_run=False).waiting.count == 1
+    clock.forward(hours=1)
+    assert sweeping.sweep(ws, dry_run=False).removed.count == 1
+
+
+def test_what_changed_since_the_yes_drops_out_with_its_reason(ws: Workspace, staged: Artifact) -> None:
+    """A hold after the yes ends the proposal: when the hold has ended, people are told anew."""
+    ws = under(ws)
+    notice = sweeping.sweep(ws, dry_run=False).notice
+    answer(ws, notice, Answer.YES)
+    held = ws.catalogue.add_hold(DATASET, "figure 3", "grace", ws.now().date())
+    report = sweeping.sweep(ws, dry_run=False)
+    assert report.removed.count == 0
+    assert "held by grace" in report.dropped.lines[0].reasons[0]
+    ws.catalogue.end_hold(held.id)
+    again = sweeping.sweep(ws, dry_run=False)
+    assert (again.removed.count, again.noticed.count, again.notice) == (0, 1, notice + 1)
+
+
+def test_another_policy_needs_another_yes(ws: Workspace, staged: Artifact) -> None:
+    """An approval given under one policy does not hold under the next."""
+    answer(ws, sweeping.sweep(under(ws), dry_run=False).notice, Answer.YES)
+    report = sweeping.sweep(under(ws, version=2), dry_run=False)
+    assert report.removed.count == 0
+    assert "the policy has changed since" in report.dropped.lines[0].reasons[0]
+
+
+def test_a_place_out_of_reach_for_a_night_keeps_its_yes(ws: Workspace, staged: Artifact) -> None:
+    """What cannot be reached tonight is not told anew tomorrow."""
+    ws = under(ws)
+    answer(ws, sweeping.sweep(ws, dry_run=False).notice, Answer.YES)
+    marker = ws.site.path("scratch") / ".coldchain/location.json"
+    marker.rename(marker.with_suffix(".away"))
+    report = sweeping.sweep(ws, dry_run=False)
+    assert (report.removed.count, report.dropped.count, report.unreachable) == (0, 0, ("scratch",))
+    marker.with_suffix(".away").rename(marker)
+    assert sweeping.sweep(ws, dry_run=False).removed.count == 1
+
+
+def test_a_run_that_asked_since_is_heard(ws: Workspace, clock: Any, staged: Artifact, made: Callable[..., Artifact]) -> None:
+    """A run that uses an artifact after people were told puts it off: it is told anew."""
+    ws = under(ws)
+    answer(ws, sweeping.sweep(ws, dry_run=False).notice, Answer.YES)
+    clock.forward(hours=1)
+    made(Level.MASKS, {"m": b"masks"}, (staged,), at="nas")
+    report = sweeping.sweep(ws, dry_run=False)
+    assert report.removed.count == 0
+    assert "a run has asked for it since" in report.dropped.lines[0].reasons[0]
+
+
+def test_demand_puts_the_day_off(ws: Workspace, clock: Any, staged: Artifact, made: Callable[..., Artifact]) -> None:
+    """What a run asked for lately stays on scratch for the policy's days, and is not looked at before."""
+    ws = under(ws, purge={**NOBODY, "idle_days": 7})
+    made(Level.MASKS, {"m": b"masks"}, (staged,), at="nas")
+    sweeping.sweep(ws, dry_run=False)
+    assert copy_at(ws, staged, "scratch").due_at == dt.datetime(2030, 1, 22, 12, tzinfo=dt.UTC)
+    clock.forward(days=6)
+    made(Level.SINGLE_CELL_PROFILES, {"m": b"profiles"}, (staged,), at="nas")
+    clock.forward(days=1)
+    report = sweeping.sweep(ws, dry_run=False)
+    assert [line.reasons[0] for line in report.kept.lines] == ["in demand: a run asked for it on 2030-01-21, due 7 days later"]
+    assert copy_at(ws, staged, "scratch").due_at == dt.datetime(2030, 1, 28, 12, tzinfo=dt.UTC)
+    clock.forward(days=6)
+    assert sweeping.sweep(ws, dry_run=False).removed.count == 1
+
+
+def test_what_nobody_asks_for_goes_from_lasting_places_too(ws: Workspace, clock: Any, corrected: Artifact, staged: Artifact) -> None:
+    """What can be made again leaves the NAS after its idle days, notice and grace; what it is made from stays."""
+    disposal = {"idle_days": 30, "notice_days": 5, "grace_days": 10, "approval": "none"}
+    ws = under(ws, rules=[LASTING, REST, {**REMADE, "disposal": disposal}], purge=NOBODY)
+    sweeping.sweep(ws, dry_run=False)
+    clock.forward(days=31)
+    assert [line.location for line in sweeping.sweep(ws, dry_run=False).noticed.lines] == ["nas"]
+    clock.forward(days=5)
+    assert [line.location for line in sweeping.sweep(ws, dry_run=False).trashed.lines] == ["nas"]
+    assert copy_at(ws, corrected, "nas").state is CopyState.TRASHED
+    clock.forward(days=10)
+    report = sweeping.sweep(ws, dry_run=False)
+    assert [(line.artifact, line.location) for line in report.removed.lines] == [(corrected.label, "nas")]
+    assert copy_at(ws, staged, "nas").state is CopyState.VERIFIED
+    assert corrected.id[:80] not in [line.artifact for line in report.short.lines]
+
+
+def test_what_is_in_the_trash_comes_back_when_nothing_covers_it(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """The original rots while its scratch copy waits out its grace: the copy is brought back, and is not deleted."""
+    ws = under(ws, purge={**NOBODY, "grace_days": 7})
+    sweeping.sweep(ws, dry_run=False)
+    release(ws.site.path("nas"))
+    flip_bit(ws.site.path("nas") / staged.folder / "0/c/0")
+    clock.forward(days=8)
+    sweeping.sweep(ws, dry_run=False)  # reads the original before it deletes, and finds it damaged
+    report = sweeping.sweep(ws, dry_run=False)
+    copy = copy_at(ws, staged, "scratch")
+    assert copy.state is CopyState.VERIFIED
+    assert (ws.site.path("scratch") / copy.path / "0/c/0").read_bytes() == b"pixels"
+    assert copy_at(ws, staged, "nas").state is CopyState.SUSPECT
+    assert report.removed.count == 0
+
+
+def test_raw_stays_at_its_last_protected_place(ws: Workspace, clock: Any, ingested: Artifact) -> None:
+    """The lifetime of raw data is over, and a person said yes to all of it: its last protected copy stays all the same."""
+    for place in ("cold", "backup"):
+        transfer.deliver(ws, ingested, place)
+    ws = under(ws, rules=[{**LASTING, "lifetime": {"years": 10, "notice_days": 0, "grace_days": 0}}, REST, REMADE])
+    clock.forward(days=3653)
+    notice = sweeping.sweep(ws, dry_run=False).notice
+    answer(ws, notice, Answer.YES)
+    sweeping.sweep(ws, dry_run=False)
+    left = ws.catalogue.copies(artifact=ingested.id, states=[CopyState.VERIFIED])
+    assert [copy.location for copy in left if copy.protection != "none"]
+    for _night in range(3):
+        sweeping.sweep(ws, dry_run=False)
+    assert ws.catalogue.copies(artifact=ingested.id, states=[CopyState.VERIFIED]) != []
+
+
+def test_what_a_removal_leans_on_is_leased(ws: Workspace, corrected: Artifact, staged: Artifact) -> None:
+    """While a copy goes that can be made again, nobody else may take what it is made from."""
+    ws = under(ws, rules=[LASTING, REST, REMADE], purge=NOBODY)
+    ws.catalogue.change_copy(copy_at(ws, corrected, "nas").id, state=CopyState.SUSPECT)
+    taken: list[str] = []
+
+    def try_to_take(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+        try:
+            with ws.catalogue.lease([staged.id], Use.ALONE, ws.now()):
+                taken.append("alone")
+        except LeaseTaken:
+            taken.append("refused")
+        return real()
+
+    ws.stores["scratch"].faults["destroy"] = try_to_take  # type: ignore[attr-defined]
+    assert sweeping.sweep(ws, dry_run=False).removed.count
+    assert set(taken) == {"refused"}
+
+
+def test_an_override_lets_one_check_go(ws: Workspace, ingested: Artifact) -> None:
+    """One check of one dataset is set aside with two names and a reason, and the removal says so."""
+    for place in ("backup", "scratch"):
+        transfer.deliver(ws, ingested, place)
+    two = {"levels": ["raw", "release"], "wanted": {"copies": 2, "off_site": 1}}
+    ws = under(ws, rules=[two, REST, REMADE], purge=NOBODY)
+    assert sweeping.sweep(ws, dry_run=False).removed.count == 0
+    override = ws.catalogue.add_override(
+        DATASET, Check.OFF_SITE, "the tape robot is broken", "ada", ws.now().date() + dt.timedelta(2), ws.now()
+    )
+    assert sweeping.sweep(ws, dry_run=False).removed.count == 0
+    ws.catalogue.approve_override(override.id, "grace", "command line", ws.now())
+    report = sweeping.sweep(ws, dry_run=False)
+    assert [line.location for line in report.removed.lines] == ["scratch"]
+    assert "off_site set aside by ada, approved by grace" in str(report.removed.lines[0].reasons)
+
+
+def test_what_is_short_is_reported_until_it_is_not(ws: Workspace, ingested: Artifact) -> None:
+    """An artifact without its copies is in every report; once they stand, in none."""
+    for _night in range(2):
+        report = sweeping.sweep(under(ws), dry_run=False)
+        assert [line.artifact for line in report.short.lines] == [ingested.id[:80]]
+    for place in ("cold", "backup"):
+        transfer.deliver(ws, ingested, place)
+    assert sweeping.sweep(under(ws), dry_run=False).short.count == 0
+
+
+def test_a_reading_that_grows_too_old_makes_it_short(ws: Workspace, clock: Any, ingested: Artifact) -> None:
+    """Time alone makes an artifact short: a place that is away is looked at again, and its copies stop counting."""
+    for place in ("cold", "backup"):
+        transfer.deliver(ws, ingested, place)
+    assert sweeping.sweep(under(ws), dry_run=False).short.count == 0
+    ws.site.path("cold").rename(ws.site.path("cold.away"))
+    clock.forward(days=100)
+    report = sweeping.sweep(under(ws), dry_run=False)
+    assert (report.short.count, report.unreachable) == (1, ("cold",))
+    ws.site.path("cold.away").rename(ws.site.path("cold"))
+    clock.forward(days=1)
+    sweeping.sweep(under(ws), dry_run=False)
+    assert sweeping.sweep(under(ws), dry_run=False).short.count == 0
+
+
+def test_the_space_is_the_catalogues(ws: Workspace, staged: Artifact) -> None:
+    """The report says how much stands where, by level and state."""
+    report = sweeping.sweep(under(ws), dry_run=True)
+    found = {(total.location, total.level, total.state): (total.copies, total.bytes) for total in report.space}
+    assert found["nas", Level.STANDARD, CopyState.VERIFIED] == (1, staged.bytes)
+    assert found["scratch", Level.STANDARD, CopyState.VERIFIED] == (1, staged.bytes)
+
+
+def test_every_sweep_leaves_a_receipt(ws: Workspace, staged: Artifact) -> None:
+    """That a sweep ran stays on record, and whether it was a dry run."""
+    sweeping.sweep(under(ws), dry_run=True)
+    sweeping.sweep(under(ws), dry_run=False)
+    assert [receipt["dry_run"] for receipt in ws.catalogue.receipts("sweep")] == [True, False]
+
+
+def test_what_falls_due_is_named_before(ws: Workspace, staged: Artifact) -> None:
+    """The report names what falls due in the next 30 days."""
+    day = ws.now() + dt.timedelta(days=29)
+    ws.catalogue.change_copy(copy_at(ws, staged, "scratch").id, due_at=day)
+    assert [line.reasons for line in sweeping.sweep(under(ws), dry_run=True).falling_due.lines] == [("falls due on 2030-02-13",)]
+    ws.catalogue.change_copy(copy_at(ws, staged, "scratch").id, due_at=day + dt.timedelta(days=2))
+    assert sweeping.sweep(under(ws), dry_run=True).falling_due.count == 0
