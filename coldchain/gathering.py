@@ -29,18 +29,30 @@ def gather(
     """
     folders = list(_folders(ws, artifact))
     manifest = _manifest(artifact, folders, tried)
+    found = _found(artifact, manifest, folders, tried)
     transfer.drop_strangers(to, staged, list(manifest.entries))
-    missing, origins = dict(manifest.entries), []
+    for store, path, names in found:
+        taken = to.put(store.local(path), staged, names, progress)
+        if wrong := [name for name in names if taken.entries[name] != manifest.entries[name]]:
+            raise _gone(artifact, _named(wrong), tried)
+    transfer.prove(to, staged, manifest, progress)
+    return manifest, [f"{store.location.name}:{path} ({len(names)} files)" for store, path, names in found]
+
+
+def _found(
+    artifact: Artifact, manifest: Manifest, folders: Sequence[tuple[Store, str]], tried: Sequence[str]
+) -> list[tuple[Store, str, list[str]]]:
+    """Which files to take from which folder; raises IntegrityError where one is intact nowhere."""
+    missing, found = dict(manifest.entries), []
     for store, path in folders:
         intact = [name for name, digest in missing.items() if _intact(store, path, name, digest)]
         if intact:
-            taken = to.put(store.local(path), staged, intact, progress)
-            missing = {name: digest for name, digest in missing.items() if taken.entries.get(name) != digest}
-            origins.append(f"{store.location.name}:{path} ({len(intact)} files)")
+            found.append((store, path, intact))
+        for name in intact:
+            del missing[name]
     if missing:
         raise _gone(artifact, _named(list(missing)), tried)
-    transfer.prove(to, staged, manifest, progress)
-    return manifest, origins
+    return found
 
 
 def _folders(ws: Workspace, artifact: Artifact) -> Iterator[tuple[Store, str]]:

@@ -68,7 +68,7 @@ def repair(ws: Workspace, copy: Copy, progress: files.Progress = files.no_progre
             return now
         if now.state is not CopyState.SUSPECT and _stands(ws, artifact, now, progress):
             return _found_again(ws, artifact, now)
-        return _replace(ws, artifact, now, progress, rounds or Rounds(ws))
+        return _replace(ws, artifact, now, progress, Rounds(ws) if rounds is None else rounds)
 
 
 def repair_all(

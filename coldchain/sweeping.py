@@ -33,11 +33,10 @@ AHEAD = dt.timedelta(days=30)
 
 
 def sweep(ws: Workspace, *, dry_run: bool, tell: Tell = lambda _line: None) -> Report:
-    """Read back what is due, and let go what policy and people let go; a dry run reads, plans and reports, and changes nothing else."""
+    """Read back what is due, and let go what policy and people let go; a dry run reads, dates, plans and reports."""
     audited = auditing.audit(ws, tell=tell)
     report = Report(ws.now(), dry_run, f"{ws.policy.name} v{ws.policy.version}", ws.site.site, read_back=audited.copies)
-    if not dry_run:
-        planning.date_anew(ws)
+    planning.date_anew(ws)
     for ledger, plan in planning.planned(ws):
         _report(report, ledger, plan)
         if not dry_run:

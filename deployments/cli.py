@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from coldchain.errors import ColdchainError
+from deployments import cli_approve, cli_audit
+from deployments.cli_common import JsonOption, SiteOption, printed, said
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The unbroken, checked hand-over of microscopy data.")
 
-SiteOption = Annotated[Path | None, typer.Option("--site", help="Site file; COLDCHAIN_SITE, or demo-site/site.yaml, where not given.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 FolderOption = Annotated[Path, typer.Option("--folder", help="Where the demo's site stands.")]
-
-
-@contextmanager
-def _said(as_json: bool) -> Iterator[None]:
-    """End with the error's words and exit code 1, not with a stack trace."""
-    try:
-        yield
-    except ColdchainError as error:
-        body = {"error": type(error).__name__, "message": str(error)}
-        typer.echo(json.dumps(body) if as_json else f"{type(error).__name__}: {error}", err=not as_json)
-        raise typer.Exit(1) from error
-
-
-def _print(data: Any, as_json: bool, show: Callable[[], None]) -> None:
-    if as_json:
-        typer.echo(json.dumps(data, indent=2, sort_keys=True, default=str))
-    else:
-        show()
 
 
 @app.command()
@@ -47,7 +26,7 @@ def status(site: SiteOption = None, as_json: JsonOption = False) -> None:
     from deployments import tables
     from tasks.workspace import open_workspace
 
-    with _said(as_json):
+    with said(as_json):
         ws = open_workspace(site)
         ledger = ws.ledger()
         rows = reading.rows(ledger, ws.policy, ws.now())
@@ -58,7 +37,7 @@ def status(site: SiteOption = None, as_json: JsonOption = False) -> None:
             "artifacts": [asdict(row) for row in rows],
             "holds": [asdict(hold) for hold in ledger.holds],
         }
-        _print(data, as_json, lambda: tables.status(ws, ledger, rows))
+        printed(data, as_json, lambda: tables.status(ws, ledger, rows))
 
 
 @app.command()
@@ -68,9 +47,9 @@ def why(path: Path, site: SiteOption = None, as_json: JsonOption = False) -> Non
     from deployments import tables
     from tasks.workspace import open_workspace
 
-    with _said(as_json):
+    with said(as_json):
         answer = explain(open_workspace(site), path)
-        _print(asdict(answer), as_json, lambda: tables.why(answer))
+        printed(asdict(answer), as_json, lambda: tables.why(answer))
 
 
 @app.command()
@@ -85,9 +64,9 @@ def verify(
     from deployments import tables
     from tasks.workspace import open_workspace
 
-    with _said(as_json):
+    with said(as_json):
         results = read_back(open_workspace(site), dataset=dataset, location=location)
-        _print([asdict(result) for result in results], as_json, lambda: tables.verified(results))
+        printed([asdict(result) for result in results], as_json, lambda: tables.verified(results))
         if not all(result.ok for result in results):
             raise typer.Exit(1)
 
@@ -104,9 +83,9 @@ def sweep(
     from tasks.sweeping import headline, sections
     from tasks.workspace import open_workspace
 
-    with _said(as_json):
+    with said(as_json):
         report = sweeping.sweep(open_workspace(site), dry_run=not remove, tell=lambda line: None if as_json else tables.tell(line))
-        _print(asdict(report), as_json, lambda: tables.swept(headline(report), sections(report)))
+        printed(asdict(report), as_json, lambda: tables.swept(headline(report), sections(report)))
         if report.damaged:
             raise typer.Exit(1)
 
@@ -116,24 +95,27 @@ def hold(
     dataset: Annotated[str, typer.Argument(help="Dataset, e.g. PRJ-0001/PLATE-SYNTH.")],
     reason: Annotated[str, typer.Option(help="Why it must stay.")] = "",
     until: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of the hold.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days from now, instead of a last day: puts off what is to go.")] = None,
     end: Annotated[int | None, typer.Option(help="End the hold with this number instead.")] = None,
     site: SiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say "not yet": nothing of a dataset is removed until a day."""
+    from coldchain import approving
     from coldchain.provenance import who
     from tasks.workspace import open_workspace
 
-    with _said(as_json):
+    with said(as_json):
         ws = open_workspace(site)
         if end is not None:
             ws.catalogue.end_hold(end)
-            _print({"ended": end}, as_json, lambda: typer.echo(f"Hold {end} has ended."))
+            printed({"ended": end}, as_json, lambda: typer.echo(f"Hold {end} has ended."))
             return
-        if not reason or until is None:
-            raise typer.BadParameter("a hold needs --reason and --until YYYY-MM-DD")
-        held = ws.catalogue.add_hold(dataset, reason, who(), until.date())
-        _print(asdict(held), as_json, lambda: typer.echo(f"Hold {held.id}: nothing of {dataset} is removed until {held.until}."))
+        if not reason or (until is None) == (days is None):
+            raise typer.BadParameter("a hold needs --reason, and either --until YYYY-MM-DD or --days N")
+        last = until.date() if until else approving.last_day(ws.now(), days or 0)
+        held = ws.catalogue.add_hold(dataset, reason, who(), last)
+        printed(asdict(held), as_json, lambda: typer.echo(f"Hold {held.id}: nothing of {dataset} is removed until {held.until}."))
 
 
 @app.command()
@@ -147,12 +129,12 @@ def doctor(
     from deployments.doctor import examine
     from tasks.workspace import open_workspace
 
-    with _said(as_json):
+    with said(as_json):
         ws = open_workspace(site)
         if register:
             ws.register()
         findings = examine(ws)
-        _print([asdict(finding) for finding in findings], as_json, lambda: tables.findings(findings))
+        printed([asdict(finding) for finding in findings], as_json, lambda: tables.findings(findings))
         if not all(finding.ok for finding in findings):
             raise typer.Exit(1)
 
@@ -166,7 +148,7 @@ def demo(
     from deployments import tables
     from tasks.workspace import open_workspace
 
-    with _said(False):
+    with said(False):
         if clean:
             job.remove(folder.resolve())
             return
@@ -185,12 +167,30 @@ def ui(
     from deployments import demo as job
     from deployments.ui import serve
 
-    with _said(False):
+    with said(False):
         if site is None:
             job.prepare(folder.resolve())
         described = (site or folder / job.SITE).resolve()
         serve(described, home=described.parent / "prefect", port=port, say=typer.echo)
 
+
+class Schema(StrEnum):
+    """A file that editors can check while it is written."""
+
+    POLICY = "policy"
+    SITE = "site"
+
+
+@app.command()
+def schema(which: Schema) -> None:
+    """Print the JSON schema of a policy or site file, for editors."""
+    from coldchain import schemas
+
+    typer.echo({Schema.POLICY: schemas.policy, Schema.SITE: schemas.site}[which](), nl=False)
+
+
+cli_audit.add(app)
+cli_approve.add(app)
 
 if __name__ == "__main__":
     sys.exit(app())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -14,11 +14,13 @@ from rich.table import Table
 
 from coldchain.ledger import Ledger
 from coldchain.status import Row
-from coldchain.sweeping import Line
 from coldchain.verifying import Verified
 from coldchain.why import Answer
 from coldchain.workspace import Workspace
 from deployments.doctor import Finding
+
+if TYPE_CHECKING:
+    from tasks.sweeping import Section
 
 console = Console(highlight=False, soft_wrap=False)
 
@@ -107,14 +109,17 @@ def verified(results: Sequence[Verified]) -> None:
     console.print(table)
 
 
-def swept(said: str, sections: Mapping[str, Sequence[Line]]) -> None:
+def swept(said: str, sections: Sequence[Section]) -> None:
     """The report of a sweep, each copy on a line of its own, no name cut short."""
+    from tasks.sweeping import more
+    from tasks.sweeping import said as as_line
+
     tell(said)
-    for title, lines in sections.items():
-        tell(f"\n{title}:")
-        for line in lines:
-            where = f" at {line.location}" if line.location else ""
-            tell(f"  {line.artifact}{where}: {'; '.join(line.reasons)}".rstrip(": "))
+    for section in sections:
+        tell(f"\n{section.title}:")
+        for line in section.part.lines:
+            tell(f"  {as_line(line)}")
+        tell(more(section.part, len(section.part.lines)).strip())
 
 
 def findings(found: Sequence[Finding]) -> None:

@@ -7,10 +7,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -117,27 +121,40 @@ def made(ws: Workspace, ingested: Artifact) -> Callable[..., Artifact]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL server for the session, where this machine can start one."""
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL server for the session, where this machine can start one; below no folder of pytest, which are only ours."""
     pytest.importorskip("psycopg", reason="no PostgreSQL test: psycopg is not installed (pip install coldchain[postgres])")
     bins = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) if Path("/usr/lib/postgresql").exists() else []
     if not bins:
         pytest.skip("no PostgreSQL test: no server here (apt-get install postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
-    as_other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    folder = Path(tempfile.mkdtemp(prefix="coldchain-postgres-"))
+    as_other: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     if as_other:
         shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            if parent.owner() == "root" and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
     bin_folder, data = bins[-1].parent, folder / "data"
-    subprocess.run([*as_other, bin_folder / "initdb", "-A", "trust", "-U", "postgres", "-D", data], check=True, capture_output=True)
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    subprocess.run(
-        [*as_other, bin_folder / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], check=True, capture_output=True
-    )
-    yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-    subprocess.run([*as_other, bin_folder / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True)
+    initdb = [bin_folder / "initdb", "-A", "trust", "-U", "postgres", "-D", data]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_other)
+    serve = [bin_folder / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
+    with (folder / "log").open("wb") as log:  # a child of ours: a container's first process may never reap a server that left its parent
+        server = subprocess.Popen(serve, stdout=log, stderr=log, cwd=folder, **as_other)
+    try:
+        _await(server, [bin_folder / "pg_isready", "-q", "-h", folder], folder / "log")
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=60)
+        shutil.rmtree(folder)
+
+
+def _await(server: subprocess.Popen[bytes], ready: list[str | Path], log: Path) -> None:
+    """Wait until a server answers."""
+    for _ in range(600):
+        if subprocess.run(ready, check=False).returncode == 0:
+            return
+        if server.poll() is not None:
+            break
+        time.sleep(0.1)
+    pytest.fail(f"PostgreSQL did not start: {log.read_text()}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

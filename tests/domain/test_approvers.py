@@ -141,7 +141,13 @@ def test_who_has_no_key_is_refused_in_the_same_words(ws: Workspace, key: bytes) 
     used = now_code(ws, key)
     by_code(ws, used)
     said = set()
-    for name, code, theirs in (("ada", wrong(ws, key), THEIRS), ("ada", used, THEIRS), ("ada", used, None), ("bob", used, None), ("eve", used, THEIRS)):
+    for name, code, theirs in (
+        ("ada", wrong(ws, key), THEIRS),
+        ("ada", used, THEIRS),
+        ("ada", used, None),
+        ("bob", used, None),
+        ("eve", used, THEIRS),
+    ):
         with pytest.raises(Refused) as refused:
             by_code(ws, code, name, theirs)
         said.add(str(refused.value).replace(name, "NAME"))
@@ -217,7 +223,13 @@ def test_half_a_key_makes_no_code(ws: Workspace, key: bytes, half: str) -> None:
     noted = re.search(r'"half":"(\w+)"', ws.catalogue.setting("approver ada") or "")
     assert noted
     known = {"ours": noted[1], "theirs": THEIRS}[half]
-    for guess in (base64.b32decode(known), known.encode(), approvers.key_of(known, ""), approvers.key_of("", known), approvers.key_of(known, known)):
+    for guess in (
+        base64.b32decode(known),
+        known.encode(),
+        approvers.key_of(known, ""),
+        approvers.key_of("", known),
+        approvers.key_of(known, known),
+    ):
         with pytest.raises(Refused):
             by_code(ws, code_of(guess, step_of(ws.now())))
     with pytest.raises(Refused):
@@ -246,7 +258,9 @@ def test_a_key_is_made_once_and_thrown_away_once(ws: Workspace, key: bytes, cloc
     other = approvers.add(ws, "ada", THEIRS, ENGINEER)
     assert other != key
     receipts = ws.catalogue.receipts("approver")
-    assert [(each["what"], each["name"], each["who"]) for each in receipts] == [(what, "ada", "engineer") for what in ("added", "removed", "added")]
+    assert [(each["what"], each["name"], each["who"]) for each in receipts] == [
+        (what, "ada", "engineer") for what in ("added", "removed", "added")
+    ]
     for secret in (key, other):
         assert base64.b32encode(secret).decode() not in str(receipts)
         assert secret.hex() not in str(receipts)

@@ -167,9 +167,7 @@ def test_only_the_established_name_counts_and_not_the_one_behind_it(asking: Work
 
 def test_one_dataset_too_many_and_nothing_is_approved(asking: Workspace) -> None:
     """Who may answer for one dataset of a notice only, is told which, and the whole answer is refused."""
-    other = making.make(
-        asking, making.Step("make-masks", B, Level.MASKS, (asking.current(B, Level.STANDARD),)), write(b"masks")
-    ).artifact
+    other = making.make(asking, making.Step("make-masks", B, Level.MASKS, (asking.current(B, Level.STANDARD),)), write(b"masks")).artifact
     copy = asking.catalogue.copies(artifact=other.id)[0]
     asking.catalogue.propose([(copy.id, Ground.REMAKE)], asking.policy.digest, asking.now(), notice=1)
     masks = {"levels": ["masks"], "wanted": {"copies": 1}, "approvers": ["grace"]}

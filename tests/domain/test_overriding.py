@@ -42,8 +42,15 @@ def test_an_override_counts_once_a_second_person_approved_it(ws: Workspace) -> N
 
 
 @pytest.mark.parametrize(
-    ("asks", "approves"), [(ADA, ADA), (ADA, ROOT_FOR_ADA), (ROOT_FOR_ADA, ADA), (ROOT_FOR_ADA, Person("root", "test")), (ROOT_FOR_ADA, Person("root", "t", "bob"))]
-)  # fmt: skip
+    ("asks", "approves"),
+    [
+        (ADA, ADA),
+        (ADA, ROOT_FOR_ADA),
+        (ROOT_FOR_ADA, ADA),
+        (ROOT_FOR_ADA, Person("root", "test")),
+        (ROOT_FOR_ADA, Person("root", "test", "bob")),
+    ],
+)
 def test_nobody_approves_what_they_asked_for(ws: Workspace, asks: Person, approves: Person) -> None:
     """One person is one person, with sudo or without, and nothing is changed."""
     waiting = asked(ws, asks)
