@@ -113,7 +113,7 @@ def _show_lines(tell: Callable[[str], None]) -> None:
 
 def remove(folder: Path) -> None:
     """Throw a demo away, write-protection and all. Refuses a folder that holds no demo."""
-    if not (folder / SITE).is_file() or not (folder / SITE).read_text().startswith("# The demo's site"):
+    if not (folder / SITE).is_file() or "# The demo's site" not in (folder / SITE).read_text():
         raise InputError("this folder holds no demo", on=folder, done="nothing was removed", hint="name the demo's folder with --folder")
     release(folder)
     shutil.rmtree(folder)

@@ -119,7 +119,8 @@ def swept(said: str, sections: Sequence[Section]) -> None:
         tell(f"\n{section.title}:")
         for line in section.part.lines:
             tell(f"  {as_line(line)}")
-        tell(more(section.part, len(section.part.lines)).strip())
+        if left := more(section.part, len(section.part.lines)):
+            tell(f"  {left.strip()}")
 
 
 def findings(found: Sequence[Finding]) -> None:

@@ -104,7 +104,7 @@ def test_why_tells_how_a_file_was_made_and_what_protects_it(finished: Finished, 
     assert answer["activity"]["name"] == "segment"
     assert len(answer["activity"]["model"]["digest"]) == 64
     assert answer["artifact"]["level"] == "masks"
-    assert answer["decision"]["action"] == "keep"
+    assert answer["decision"]["action"] == "verify"
 
 
 def test_verify_and_doctor_find_the_site_in_order(finished: Finished, coldchain: list[str]) -> None:
