@@ -86,7 +86,7 @@ def sweep(
     with said(as_json):
         report = sweeping.sweep(open_workspace(site), dry_run=not remove, tell=lambda line: None if as_json else tables.tell(line))
         printed(asdict(report), as_json, lambda: tables.swept(headline(report), sections(report)))
-        if report.damaged:
+        if report.damaged.count:
             raise typer.Exit(1)
 
 
