@@ -114,21 +114,21 @@ def _goes_from(judge: Judge, artifact: Artifact, copy: Copy, proposal: Proposal)
 
 
 def answer(ws: Workspace, person: Person, notice: int, said: Answer, *, datasets: Sequence[str] = (), note: str = "") -> str:
-    """Answer for all copies of a notice, or of some datasets of it; gives what was answered in one sentence.
+    """Answer for all copies of a notice, or of some datasets of it, as they are told now; gives what was answered in one sentence.
 
     Raises:
         NotInCatalogue: nothing is open there; nothing was changed.
-        Refused: the person may not answer for each of these datasets, or the notice has grown meanwhile.
+        Refused: the person may not answer for each of these datasets; nothing was changed.
     """
     rights: list[Right] = []
     copies: list[Told] = []
+    seen: set[int] = set()
     for ledger, proposals in _open(ws, notice, datasets):
         rights.append(may_answer(person, proposals, ws.policy, ledger))
         copies += _read(ws, ledger, proposals)
+        seen |= {proposal.id for proposal in proposals}
     _refuse_others(person, notice, rights)
-    answered = ws.catalogue.answer(notice, said, str(person), person.how, note, ws.now(), datasets=datasets)
-    if not {proposal.copy for proposal in answered} <= {each.copy for each in copies}:
-        _take_back(ws, person, notice, datasets)
+    ws.catalogue.answer(notice, said, str(person), person.how, note, ws.now(), datasets=datasets, only=seen)
     return _sentence(person, notice, said, copies)
 
 
@@ -144,17 +144,6 @@ def _refuse_others(person: Person, notice: int, rights: Sequence[Right]) -> None
             done="nothing was answered",
             hint="name the datasets that you may answer for; a hold keeps any dataset, and anybody may put one",
         )
-
-
-def _take_back(ws: Workspace, person: Person, notice: int, datasets: Sequence[str]) -> None:
-    """Turn an answer that took in more than was looked at into a no, so that nothing goes by it."""
-    ws.catalogue.answer(notice, Answer.NO, str(person), person.how, "taken back: the notice has grown", ws.now(), datasets=datasets)
-    raise Refused(
-        "the notice has grown while it was answered",
-        on=notice,
-        done="the answer is no until somebody answers again",
-        hint="look at it again",
-    )
 
 
 def _sentence(person: Person, notice: int, said: Answer, copies: Sequence[Told]) -> str:

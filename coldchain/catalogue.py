@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from coldchain.copies import Artifact, Aside, Copy, CopyState, Total
@@ -162,9 +162,18 @@ class Catalogue(Protocol):
         """Open proposals, oldest first."""
 
     def answer(
-        self, notice: int, answer: Answer, who: str, how: str, note: str, now: dt.datetime, *, datasets: Sequence[str] = ()
+        self,
+        notice: int,
+        answer: Answer,
+        who: str,
+        how: str,
+        note: str,
+        now: dt.datetime,
+        *,
+        datasets: Sequence[str] = (),
+        only: Collection[int] | None = None,
     ) -> list[Proposal]:
-        """Answer the open proposals of a notice, or of some datasets in it, and keep a receipt; raises NotInCatalogue, nothing changed."""
+        """Answer the open proposals of a notice, of some datasets in it, or `only` of these, and keep a receipt; raises NotInCatalogue."""
 
     def close_proposals(self, ended: Mapping[int, str], now: dt.datetime) -> None:
         """Close open proposals, each with why it ended."""

@@ -64,7 +64,7 @@ def given(ledger: Ledger, artifact: Artifact, copy: Copy, ground: Ground, terms:
     """Whether there is consent to a removal on a ground."""
     proposal = ledger.proposed.get(copy.id)
     if proposal is not None and proposal.answer is Answer.NO:
-        return Verdict(Consent.REFUSED, (f"{proposal.who} said no to notice {proposal.notice}: {proposal.note or 'no reason given'}",))
+        return Verdict(Consent.REFUSED, (_no(proposal),))
     if terms.approval is Approval.NONE and not terms.notice_days:
         return Verdict(Consent.GIVEN)
     if proposal is None:
@@ -72,6 +72,21 @@ def given(ledger: Ledger, artifact: Artifact, copy: Copy, ground: Ground, terms:
     if changed := _changed(proposal, ground, policy, ledger.asked_for.get(artifact.id), now):
         return Verdict(Consent.OUTDATED, (f"told in notice {proposal.notice}, but {changed}: it will be told anew",))
     return _awaited(proposal, terms, now)
+
+
+def kept_up(ledger: Ledger, copy: Copy, ground: Ground, terms: Terms) -> Verdict:
+    """Whether there still is consent to what is in the trash: nobody said no since, and a ground that needs a yes has one."""
+    proposal = ledger.proposed.get(copy.id)
+    if proposal is not None and proposal.answer is Answer.NO:
+        return Verdict(Consent.REFUSED, (_no(proposal),))
+    agreed = proposal is not None and proposal.answer is Answer.YES and proposal.ground is ground
+    if terms.approval is Approval.PERSON and not agreed:
+        return Verdict(Consent.UNTOLD, (f"its ground is {ground} now, and nobody said yes to that",))
+    return Verdict(Consent.GIVEN)
+
+
+def _no(proposal: Proposal) -> str:
+    return f"{proposal.who} said no to notice {proposal.notice}: {proposal.note or 'no reason given'}"
 
 
 def _changed(proposal: Proposal, ground: Ground, policy: Policy, asked: dt.datetime | None, now: dt.datetime) -> str:

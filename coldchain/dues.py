@@ -38,7 +38,7 @@ def years_later(moment: dt.datetime, years: int) -> dt.datetime:
 def purge_due(arrived: dt.datetime, location: Location, after_days: float) -> dt.datetime:
     """When a copy on scratch falls due: by the policy, and in time before the cluster's own purge."""
     theirs = dt.timedelta(days=location.purge_age_days or FOR_EVER) - CLUSTER_MARGIN
-    return min(later(arrived, after_days), arrived + max(theirs, dt.timedelta(0)))
+    return min(later(arrived, after_days), later(arrived, max(theirs.days, 0)))
 
 
 def lifetime_end(artifact: Artifact, rule: Rule) -> dt.datetime | None:

@@ -215,6 +215,8 @@ def _copy_file(source: Path, target: Path, keep_times: bool) -> str:
         digest = _hash(reading) if _size(target) == before.st_size else None
         if digest is None or not _holds(target, digest):
             digest = _write_whole(reading, target, before if keep_times else None)
+        elif keep_times:
+            _keep_times(target, before)
         _refuse_change(source, before, os.fstat(reading))
         return digest
 
@@ -234,6 +236,13 @@ def _size(path: Path) -> int | None:
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _keep_times(path: Path, times: os.stat_result) -> None:
+    """Give a file that was left whole its source's times: the run may have been cut off between its bytes and them."""
+    with _writing(path):
+        if path.lstat().st_mtime_ns != times.st_mtime_ns:
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns), follow_symlinks=False)
 
 
 def _write_whole(reading: int, target: Path, times: os.stat_result | None) -> str:

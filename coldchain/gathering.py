@@ -58,7 +58,7 @@ def _found(
 def _folders(ws: Workspace, artifact: Artifact) -> Iterator[tuple[Store, str]]:
     """Every folder that holds, or held, bytes of an artifact, at locations that show their identity."""
     copies = [copy for copy in ws.catalogue.copies(artifact=artifact.id) if copy.state is not CopyState.REMOVED]
-    places = [(copy.location, transfer.trash(copy) if copy.state is CopyState.TRASHED else copy.path) for copy in copies]
+    places = [(copy.location, path) for copy in copies for path in (copy.path, transfer.trash(copy))]
     places += [(each.location, each.path) for each in ws.catalogue.asides() if each.artifact == artifact.id]
     return ((ws.stores[name], path) for name, path in places if name in ws.stores and not absent(ws, name))
 

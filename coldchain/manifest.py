@@ -37,7 +37,7 @@ class Manifest:
         found: dict[str, str] = {}
         for name, digest in entries:
             if safe_name(name) in found:
-                raise IntegrityError("a manifest names a file twice", on=name)
+                raise IntegrityError("a manifest names a file twice", on=repr(name))
             found[name] = digest
         return cls(dict(sorted(found.items(), key=lambda entry: os.fsencode(entry[0]))))
 

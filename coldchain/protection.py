@@ -124,15 +124,27 @@ def _guard(handle: int, mode: int, flags: int, folder: Path) -> None:
 
 
 def release(folder: Path) -> None:
-    """Lift every protection from a folder: what waited out its grace in the trash, a demo, or a test."""
-    for path in reversed(list(_bottom_up(folder))):
+    """Lift every protection from a folder: what waited out its grace in the trash, a demo, or a test.
+
+    A file that has another name elsewhere keeps its protection there, and so here: it goes without, unless it is immutable.
+    """
+    paths = [path for path in reversed(list(_bottom_up(folder))) if _alone(path)]
+    for path in paths:
         try:
             set_immutable(path, on=False)
         except OSError:
             continue  # a file system without the flag has nothing to lift
-    for path in reversed(list(_bottom_up(folder))):
+    for path in paths:
         with suppress(FileNotFoundError):  # a database's side files come and go
             path.chmod(path.stat().st_mode | 0o700)
+
+
+def _alone(path: Path) -> bool:
+    """Whether a path is the only name of its bytes; a folder always is."""
+    with suppress(FileNotFoundError):
+        found = path.lstat()
+        return stat.S_ISDIR(found.st_mode) or found.st_nlink == 1
+    return False
 
 
 def _try(folder: Path, method: Protection) -> Probe:
@@ -184,9 +196,9 @@ def _make_immutable(path: Path) -> None:
 
 
 def _bottom_up(folder: Path) -> Iterator[Path]:
-    """Yield every file, then its folder."""
+    """Yield every regular file, then its folder: a link leads elsewhere, and whoever opens a pipe waits for ever."""
     for parent, _, names in os.walk(folder, topdown=False):
-        yield from (Path(parent) / name for name in names if not (Path(parent) / name).is_symlink())
+        yield from (path for path in (Path(parent) / name for name in names) if stat.S_ISREG(path.lstat().st_mode))
         yield Path(parent)
 
 

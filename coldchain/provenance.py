@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
 import platform
+import pwd
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import distributions
@@ -53,8 +53,8 @@ def fingerprint(name: str, dataset: str, inputs: Sequence[str], parameters: Mapp
 def who() -> str:
     """User and host that run this, as far as the system tells."""
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
+        user = pwd.getpwuid(os.getuid()).pw_name  # not what the environment says: anybody may set that
+    except KeyError:
         user = f"uid {os.getuid()}"
     return f"{user}@{platform.node()}"
 

@@ -8,21 +8,32 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from coldchain import provenance, retention, transfer
+from coldchain import files, provenance, retention, transfer
 from coldchain.auditing import read_back
 from coldchain.copies import Copy, CopyState
-from coldchain.errors import ColdchainError, LeaseTaken
+from coldchain.dues import later
+from coldchain.errors import ColdchainError, IntegrityError, LeaseTaken, RemovalRefused
 from coldchain.holds import Use
+from coldchain.manifest import Manifest
 from coldchain.report import Report, line_of
 from coldchain.retention import GOING, Action, Decision
 
 if TYPE_CHECKING:
+    from coldchain.copies import Artifact
     from coldchain.ledger import Ledger
+    from coldchain.store import Store
     from coldchain.workspace import Workspace
+
+
+SURE = dt.timedelta(minutes=1)
+"""So long what was decided under leases may be acted on without another look: far shorter than a lease."""
+
+MOST = 5
+"""Files that a message names."""
 
 
 @dataclass
@@ -34,6 +45,9 @@ class Removal:
     tell: Callable[[str], None]
     read: set[int] = field(default_factory=set)
     holders: set[str] = field(default_factory=set)
+    scopes: set[str] = field(default_factory=set)
+    looked: dt.datetime = field(default=dt.datetime.min.replace(tzinfo=dt.UTC))
+    last: dict[int, Decision] = field(default_factory=dict)
 
     def run(self, ledger: Ledger, going: Sequence[Decision]) -> None:
         """Trash, then delete, what is still to go under leases on everything concerned."""
@@ -46,6 +60,7 @@ class Removal:
             for decision in still:
                 if decision.action is Action.REMOVE:
                     self._attempt(now, decision, partial(self._trash, decision))
+            self.read -= {key for key in self.read if not self._stands(now.by_id[key])}
             now, still = self._recheck(ledger, candidates)
             waste = [each for each in still if each.action is Action.DELETE]
             self._receipt(now, [each for each in waste if self._attempt(now, each, self._delete)])
@@ -61,6 +76,7 @@ class Removal:
                     wanted = [(scopes, use) for scopes, use in ((alone, Use.ALONE), (leaned, Use.READ)) if scopes]
                     lease = self.ws.catalogue.lease
                     self.holders = {taken.enter_context(lease(sorted(scopes), use, self.ws.now())) for scopes, use in wanted}
+                    self.scopes = alone | leaned
                     leases.push(taken.pop_all())
             except LeaseTaken as error:
                 lost = [each for key, each in left.items() if error.on in _concerned(ledger, key, each)]
@@ -76,15 +92,18 @@ class Removal:
         """Decide again in this moment, until every copy that a removal leans on was read back in this sweep."""
         tried: set[int] = set()
         while True:
-            living = {lease.holder for lease in self.ws.catalogue.leases(self.ws.now())}
-            if not self.holders <= living:
+            looked = self.ws.now()
+            ours = {lease.scope for lease in self.ws.catalogue.leases(looked) if lease.holder in self.holders}
+            if not self.scopes <= ours:
                 raise LeaseTaken("the sweep's lease ended before it could act", done="nothing more was removed", hint="sweep again")
             ledger = self.ws.ledger(sorted(planned.datasets), ours=frozenset(self.holders))
             found = [each for each in retention.plan(ledger, self.ws.policy, self.ws.now()).decisions if each.copy in candidates]
             leaned = {key for each in found if each.action in GOING for key in each.leans_on}
             unread = leaned - self.read if self.ws.policy.read_back_before_removal else set()
             if unread <= tried:
-                return ledger, [_unsupported(each) if unread.intersection(each.leans_on) else each for each in found]
+                found = [_unsupported(each) if unread.intersection(each.leans_on) else each for each in found]
+                self.looked, self.last = looked, {each.copy: each for each in found}
+                return ledger, found
             self._read(ledger, sorted(unread - tried))
             tried |= unread
 
@@ -103,7 +122,9 @@ class Removal:
     def _attempt(self, ledger: Ledger, decision: Decision, act: Callable[[Copy], None]) -> bool:
         """Do one thing to one copy; where it cannot be done, report it and leave the others their turn."""
         copy = ledger.by_id[decision.copy]
+        self.tell(f"{'delete' if decision.action is Action.DELETE else 'trash'} {copy.artifact[:60]} at {copy.location}")
         try:
+            self._refuse_stale(ledger, decision)
             act(copy)
         except ColdchainError as error:  # whatever hinders one copy is no reason to leave a receipt unwritten
             self._drop(ledger, [decision], str(error))
@@ -113,23 +134,54 @@ class Removal:
             part.add(line_of(ledger, copy, (copy.detail,) if copy.detail else decision.reasons))
         return True
 
+    def _refuse_stale(self, ledger: Ledger, decision: Decision) -> None:
+        """Decide once more where the last look is old: others took their time, or this process was stopped, and things may have changed."""
+        if self.ws.now() - self.looked > SURE:
+            self._recheck(ledger, frozenset(self.last))
+        found = self.last.get(decision.copy)
+        if found is None or found.action is not decision.action:
+            reasons = "; ".join(found.reasons) if found else "it is gone"
+            raise RemovalRefused("things changed while others were removed", on=decision.copy, got=reasons, done="nothing was removed")
+
+    def _stands(self, copy: Copy) -> bool:
+        """Whether the folder of a copy that was read back is still there: one that went with another's was the same folder."""
+        try:
+            return self.ws.store(copy.location).exists(copy.path)
+        except ColdchainError:  # whatever hinders it, it has to be read again
+            return False
+
     def _trash(self, decision: Decision, copy: Copy) -> None:
         """Stop counting the copy, then set its folder aside: in this order, so that a crash between the two loses nothing."""
-        self.tell(f"trash {copy.artifact[:60]} at {copy.location}")
-        until = self.ws.now() + dt.timedelta(days=decision.grace_days)
-        self.ws.catalogue.change_copy(copy.id, state=CopyState.TRASHED, due_at=until, detail="; ".join(decision.reasons))
         store = self.ws.store(copy.location)
+        self._refuse_strangers(store, copy)
+        until = later(self.ws.now(), decision.grace_days)
+        self.ws.catalogue.change_copy(copy.id, state=CopyState.TRASHED, due_at=until, detail="; ".join(decision.reasons))
         if store.exists(copy.path) and not store.exists(transfer.trash(copy)):
             store.set_aside(copy.path, transfer.trash(copy))
 
     def _delete(self, copy: Copy) -> None:
-        """Delete what stands in the trash, and what a cut-off run left under the copy's own name."""
-        self.tell(f"delete {copy.artifact[:60]} at {copy.location}")
+        """Delete what stands in the trash, and what a cut-off run left under the copy's own name; never what took its place since."""
         store = self.ws.store(copy.location)
         store.destroy(transfer.trash(copy))
-        if store.exists(copy.path):
+        if transfer.owns(store, self.ws.catalogue.artifact(copy.artifact), copy) and in_the_trash(self.ws, copy):
             store.set_aside(copy.path, transfer.trash(copy))
             store.destroy(transfer.trash(copy))
+
+    def _refuse_strangers(self, store: Store, copy: Copy) -> None:
+        """Raise where bytes that nobody registered would go with a copy's folder: nobody was told of them."""
+        if not store.exists(copy.path):
+            return
+        manifest, artifact = store.manifest(copy.path), self.ws.catalogue.artifact(copy.artifact)
+        found = Manifest.parse(manifest, f"{copy.location}:{copy.path}")
+        strangers = sorted(set(store.names(copy.path)) - found.entries.keys())
+        if found.digest != artifact.digest or strangers:
+            raise RemovalRefused(
+                "something that nobody registered stands in a copy's folder",
+                on=f"{copy.location}:{copy.path}",
+                got=", ".join(map(repr, strangers[:MOST])) or "another manifest",
+                done="nothing was moved",
+                hint="take out what is somebody's; `coldchain verify` says what the copy lacks",
+            )
 
     def _receipt(self, ledger: Ledger, deleted: Sequence[Decision]) -> None:
         """Close what was deleted with a receipt."""
@@ -137,6 +189,31 @@ class Removal:
             body = {"policy": self.report.policy, "removed": [_account(ledger, each) for each in deleted]}
             copies = [each.copy for each in deleted]
             self.report.receipts.append(self.ws.catalogue.close_removals(copies, body, provenance.who(), self.ws.now()))
+
+
+def bring_back(ws: Workspace, artifact: Artifact, copy: Copy) -> Copy:
+    """Bring a copy back from the trash: bytes first, then the row, so that a run that is cut off is finished by the next sweep.
+
+    Raises:
+        IntegrityError: its bytes are not the artifact's any more; they stay in the trash.
+        LeaseTaken, LocationUnreachable: try again later.
+    """
+    store, place = ws.store(copy.location), f"{artifact.id} at {copy.location}"
+    with ws.catalogue.lease([artifact.id], Use.READ, ws.now()), ws.catalogue.lease([place], Use.ALONE, ws.now()):
+        if not in_the_trash(ws, copy):
+            raise LeaseTaken("a copy is not in the trash any more", on=place, done="nothing was changed")
+        if store.exists(copy.path) or not store.exists(transfer.trash(copy)):
+            return transfer.verify_in_place(ws, artifact, copy, files.no_progress)
+        if wrong := transfer.mismatches(store, artifact, replace(copy, path=transfer.trash(copy)), files.no_progress):
+            raise IntegrityError("a copy in the trash does not match", on=place, got=transfer.listed(wrong), done="it stays there")
+        store.set_aside(transfer.trash(copy), copy.path)
+        return transfer.count(ws, copy)
+
+
+def in_the_trash(ws: Workspace, copy: Copy) -> bool:
+    """Whether the catalogue has a copy in the trash now."""
+    found = ws.catalogue.copies(artifact=copy.artifact, location=copy.location, states=[CopyState.TRASHED])
+    return any(each.id == copy.id for each in found)
 
 
 def _concerned(ledger: Ledger, key: int, decision: Decision) -> set[str]:

@@ -171,7 +171,8 @@ def ground_of(copy: Copy, artifact: Artifact, judge: Judge) -> tuple[Ground | No
     needed = judge.needed_by(artifact) if judge.ended(artifact) else []
     if judge.ended(artifact) and not needed:
         left = own.copies if artifact.level is Level.RAW else ()
-        return Ground.LIFETIME, Standing(True, left, ("the policy does not ask for it any more", *own.reasons[:1]))
+        said = ("the policy does not ask for it any more", *own.reasons[:1])
+        return Ground.LIFETIME, Standing(True, (*left, *judge.heirs(artifact)), said)
     again = judge.remakeable(artifact)
     if again.stands and (transient or judge.rule(artifact).disposal):
         return Ground.REMAKE, again
@@ -228,7 +229,6 @@ def _kept_by_others(copy: Copy, artifact: Artifact, judge: Judge) -> list[str]:
 
 def _in_the_trash(copy: Copy, artifact: Artifact, location: Location, judge: Judge) -> Decision:
     """Decide for a copy in the trash: what covered it when it was put there may be gone by now."""
-    del location
     if copy.due_at is None or copy.due_at > judge.now:
         return Decision(copy.id, Action.KEEP, (f"in the trash until {day(copy.due_at) if copy.due_at else 'an unknown day'}",))
     if blocking := _kept_by_others(copy, artifact, judge):
@@ -236,6 +236,9 @@ def _in_the_trash(copy: Copy, artifact: Artifact, location: Location, judge: Jud
     ground, found = ground_of(copy, artifact, judge.without(copy))
     if ground is None:
         return Decision(copy.id, Action.RECALL, ("in the trash, and not covered any more", *found.reasons))
+    verdict = consent.kept_up(judge.ledger, copy, ground, consent.terms_of(location, judge.rule(artifact), judge.policy, ground))
+    if verdict.consent is not consent.Consent.GIVEN:
+        return Decision(copy.id, Action.RECALL, ("in the trash", *verdict.reasons, *found.reasons))
     return Decision(copy.id, Action.DELETE, (f"its grace in the trash ended on {day(copy.due_at)}", *found.reasons), found.copies, ground)
 
 

@@ -49,5 +49,5 @@ _AFTER = dt.timedelta(seconds=1)
 
 def _overrides_end(artifact: Artifact, judge: Judge) -> list[dt.datetime]:
     """The mornings after overrides that hold now."""
-    days = (override.until + dt.timedelta(days=1) for override in judge.overrides(artifact))
+    days = (override.until + dt.timedelta(days=1) for override in judge.overrides(artifact) if override.until < dt.date.max)
     return [dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC) for day in days]

@@ -163,6 +163,10 @@ class Judge:
         """What was made from an artifact, is still asked for, and does not stand on copies of its own."""
         return [each for each in self._descendants(artifact) if not self.ended(each) and not self.standing(each).stands]
 
+    def heirs(self, artifact: Artifact) -> list[int]:
+        """Copies on which what was made from an artifact, and is still asked for, stands: the last that is left of it."""
+        return [key for each in self._descendants(artifact) if not self.ended(each) for key in self.standing(each).copies]
+
     def _descendants(self, artifact: Artifact) -> Iterator[Artifact]:
         seen, waiting = {artifact.id}, [artifact.id]
         while waiting:

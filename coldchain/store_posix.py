@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldchain import files
-from coldchain.errors import IntegrityError, LocationUnreachable, RemovalRefused, UnsafePathError
+from coldchain.errors import (
+    ColdchainError,
+    ConfigurationError,
+    IntegrityError,
+    LocationUnreachable,
+    OutOfSpace,
+    RemovalRefused,
+    UnsafePathError,
+)
 from coldchain.manifest import MANIFEST, Manifest, safe_name
 from coldchain.protection import movable, protect, release
 from coldchain.store import TRASH, Capacity, Probe
@@ -22,6 +30,24 @@ if TYPE_CHECKING:
     from coldchain.location import Location
 
 MARKER = ".coldchain/location.json"
+
+_ON_CHANGING: dict[int, type[ColdchainError]] = {
+    errno.EACCES: RemovalRefused,
+    errno.EPERM: RemovalRefused,
+    errno.EROFS: RemovalRefused,
+    errno.ENOSPC: OutOfSpace,
+    errno.EDQUOT: OutOfSpace,
+    errno.EXDEV: ConfigurationError,
+    errno.EEXIST: ConfigurationError,
+    errno.ENOTDIR: ConfigurationError,
+}
+"""What it means that a folder cannot be moved or removed; whatever else hinders it may pass, as a file that somebody keeps open does."""
+
+_HINTS = {
+    errno.EXDEV: "a location is one file system, from its root down",
+    errno.EEXIST: "a file stands where a folder is to be: take it away",
+    errno.ENOTDIR: "a file stands where a folder is to be: take it away",
+}
 
 
 class PosixStore:
@@ -64,7 +90,8 @@ class PosixStore:
 
     def capacity(self) -> Capacity:
         """Space of the file system that the root stands on, in bytes."""
-        usage = shutil.disk_usage(self.root)
+        with self._looking(self.root):
+            usage = shutil.disk_usage(self.root)
         return Capacity(usage.total, usage.free)
 
     def exists(self, path: str) -> bool:
@@ -142,7 +169,8 @@ class PosixStore:
     def move(self, path: str, to: str) -> None:
         """Rename a folder; never over another."""
         source, target = self.local(path), self.local(to)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._refusing("the location refuses a folder", to):
+            target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             raise IntegrityError("a folder is already there", on=f"{self.location.name}:{to}", done=f"the new bytes stay in {path}")
         with self._refusing("the location refuses to move a folder", path):
@@ -180,6 +208,5 @@ class PosixStore:
         try:
             yield
         except OSError as error:
-            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise
-            raise RemovalRefused(what, on=f"{self.location.name}:{path}", got=error.strerror) from error
+            kind = _ON_CHANGING.get(error.errno or 0, LocationUnreachable)
+            raise kind(what, on=f"{self.location.name}:{path}", got=error.strerror, hint=_HINTS.get(error.errno or 0)) from error

@@ -14,10 +14,9 @@ from coldchain import auditing, planning, provenance, reviewing
 from coldchain.copies import CopyState
 from coldchain.errors import ColdchainError
 from coldchain.proposals import Answer
-from coldchain.removing import Removal
+from coldchain.removing import Removal, bring_back
 from coldchain.report import Line, Part, Report, line_of
 from coldchain.retention import GOING, Action
-from coldchain.transfer import deliver
 
 if TYPE_CHECKING:
     from coldchain.copies import Copy
@@ -118,11 +117,11 @@ def _notify(ws: Workspace, plan: Plan, report: Report) -> None:
 
 
 def _drop(ws: Workspace, ledger: Ledger, plan: Plan, report: Report) -> None:
-    """Close the proposals whose copies may not go any more; what cannot be reached or is in use now keeps its proposal."""
+    """Close the proposals whose copies may not go any more; what cannot be reached, is in use or in the trash now keeps its own."""
     ended: dict[int, str] = {}
     for decision in plan.of(Action.KEEP, Action.VERIFY):
         copy, proposal = ledger.by_id[decision.copy], ledger.proposed.get(decision.copy)
-        for_now = copy.location not in ledger.reachable or copy.artifact in ledger.leases_of
+        for_now = copy.location not in ledger.reachable or copy.artifact in ledger.leases_of or copy.state is CopyState.TRASHED
         if proposal is not None and proposal.answer is not Answer.NO and not for_now:
             ended[proposal.id] = "; ".join(decision.reasons)
             report.dropped.add(line_of(ledger, copy, decision.reasons))
@@ -135,7 +134,7 @@ def _recall(ws: Workspace, ledger: Ledger, decision: Decision, report: Report, t
     copy = ledger.by_id[decision.copy]
     tell(f"bring back {copy.artifact[:60]} at {copy.location}")
     try:
-        deliver(ws, ledger.artifacts[copy.artifact], copy.location)
+        bring_back(ws, ledger.artifacts[copy.artifact], copy)
     except ColdchainError as error:  # it stays in the trash, where nothing deletes it while it is not covered
         report.dropped.add(line_of(ledger, copy, (str(error),)))
     else:

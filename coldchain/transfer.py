@@ -8,12 +8,13 @@ are kept, and a folder that has its final name is read back before it counts.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from coldchain import files
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.dues import FOR_EVER, fall_due, purge_due
-from coldchain.errors import EgressRefused, InputError, IntegrityError, NotInCatalogue, UnsafePathError
+from coldchain.errors import ColdchainError, ConfigurationError, EgressRefused, InputError, IntegrityError, NotInCatalogue, UnsafePathError
 from coldchain.holds import Use
 from coldchain.manifest import MANIFEST, Manifest
 from coldchain.origins import may_go
@@ -116,19 +117,24 @@ def settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, manifest:
 def verify_in_place(ws: Workspace, artifact: Artifact, copy: Copy, progress: files.Progress) -> Copy:
     """Read a copy back under its final name, protect it, and let it count."""
     if wrong := mismatches(ws.store(copy.location), artifact, copy, progress):
-        raise IntegrityError(
-            "something else stands in an artifact's place",
-            on=f"{copy.location}:{copy.path}",
-            expected=artifact.label,
-            got=listed(wrong),
-            done="nothing was changed",
-        )
+        raise _taken(artifact, copy, wrong)
     return count(ws, copy)
+
+
+def _taken(artifact: Artifact, copy: Copy, wrong: Sequence[Mismatch]) -> IntegrityError:
+    return IntegrityError(
+        "something else stands in an artifact's place",
+        on=f"{copy.location}:{copy.path}",
+        expected=artifact.label,
+        got=listed(wrong),
+        done="nothing was changed",
+    )
 
 
 def count(ws: Workspace, copy: Copy) -> Copy:
     """Protect a copy whose bytes were just read back, and let it count; what is left of it in the trash is not needed any more."""
     store = ws.store(copy.location)
+    _refuse_same_folder(ws, store, copy)
     probe = store.protect(copy.path)
     force = probe.method if probe.in_force else "none"
     now = ws.now()
@@ -137,6 +143,27 @@ def count(ws: Workspace, copy: Copy) -> Copy:
     return ws.catalogue.change_copy(
         copy.id, state=CopyState.VERIFIED, verified_at=now, due_at=due_at(ws, copy, now), protection=force, detail=""
     )
+
+
+def _refuse_same_folder(ws: Workspace, store: Store, copy: Copy) -> None:
+    """Raise where another copy's folder is this one, mounted twice: it is one copy, however often it is read back."""
+    for other in ws.catalogue.copies(artifact=copy.artifact, states=[CopyState.VERIFIED]):
+        known = other.id != copy.id and other.location in ws.stores
+        if known and _same_folder(store.local(copy.path), ws.stores[other.location], other.path):
+            raise ConfigurationError(
+                "the same folder stands at two locations",
+                on=f"{copy.location}:{copy.path}",
+                got=f"it is {other.location}:{other.path}",
+                done="it does not count",
+                hint="look at what is mounted below the locations' roots",
+            )
+
+
+def _same_folder(folder: Path, store: Store, path: str) -> bool:
+    try:
+        return folder.samefile(store.local(path))
+    except (OSError, ColdchainError):  # what is not there is not the same
+        return False
 
 
 def mismatches(store: Store, artifact: Artifact, copy: Copy, progress: files.Progress) -> list[Mismatch]:
@@ -254,23 +281,32 @@ def _refuse_doubtful(artifact: Artifact, copy: Copy) -> None:
             on=f"{artifact.label} at {copy.location}",
             got=copy.detail,
             done="nothing was changed",
-            hint="look at it; repair comes from a verified copy",
+            hint="`coldchain repair` makes it again from a verified copy",
         )
 
 
 def _take_from_trash(ws: Workspace, artifact: Artifact, store: Store, copy: Copy) -> None:
     """Bring a copy back from the trash: the bytes first, so that a run that is cut off is finished by the next.
 
-    What was half deleted goes back to the trash, and a fresh copy takes its place.
+    What was half deleted stays in the trash, and a fresh copy takes its place. Where something else has taken it, nothing is touched:
+    the trash may hold the last good bytes.
     """
     if copy.state is not CopyState.TRASHED:
         return
-    if store.exists(trash(copy)) and not store.exists(copy.path):
+    waiting = store.exists(trash(copy))
+    if store.exists(copy.path):
+        if wrong := mismatches(store, artifact, copy, files.no_progress):
+            if waiting or not owns(store, artifact, copy):
+                raise _taken(artifact, copy, wrong)
+            store.set_aside(copy.path, trash(copy))
+    elif waiting and not mismatches(store, artifact, replace(copy, path=trash(copy)), files.no_progress):
         store.set_aside(trash(copy), copy.path)
-    if store.exists(copy.path) and mismatches(store, artifact, copy, files.no_progress):
-        store.destroy(trash(copy))
-        store.set_aside(copy.path, trash(copy))
     ws.catalogue.change_copy(copy.id, state=CopyState.COPYING, due_at=None, detail="")
+
+
+def owns(store: Store, artifact: Artifact, copy: Copy) -> bool:
+    """Whether the folder that stands in a copy's place is the copy's: it has its manifest; what has none, or another, is a stranger."""
+    return store.exists(copy.path) and _manifest_digest(store, copy) == artifact.digest
 
 
 def listed(wrong: Sequence[Mismatch], most: int = 5) -> str:

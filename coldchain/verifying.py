@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from coldchain import files, transfer
 from coldchain.copies import Copy, CopyState
+from coldchain.errors import LeaseTaken
+from coldchain.holds import Use
 from coldchain.reading import Outcome, read
 
 if TYPE_CHECKING:
+    from coldchain.copies import Artifact
     from coldchain.workspace import Workspace
 
 
@@ -48,6 +51,14 @@ def verify(
 def _verify(ws: Workspace, copy: Copy, progress: files.Progress) -> Verified:
     """Read one copy back; one that could not be read now keeps its state."""
     artifact = ws.catalogue.artifact(copy.artifact)
+    try:
+        with ws.catalogue.lease([artifact.id], Use.READ, ws.now()):
+            return _verify_leased(ws, artifact, copy, progress)
+    except LeaseTaken as error:  # it is being removed or made
+        return Verified(artifact.label, copy.location, artifact.files, artifact.bytes, ok=False, found=str(error))
+
+
+def _verify_leased(ws: Workspace, artifact: Artifact, copy: Copy, progress: files.Progress) -> Verified:
     reading = read(ws, artifact, copy, progress)
     ok, found = reading.outcome is Outcome.MATCHES and copy.state is CopyState.VERIFIED, reading.found
     if reading.outcome is Outcome.DIFFERS:

@@ -117,9 +117,15 @@ class Workspace:
         """Scratch over its high-water mark, and the day up to which what falls due there goes now."""
         mark, found = self.policy.high_water, {}
         for name in sorted(reachable) if mark else ():
-            if self.site.location(name).transient and (excess := _excess(self.stores[name].capacity(), mark)):
+            if self.site.location(name).transient and (excess := self._excess(name, mark)):
                 found[name] = self.catalogue.pressure(name, excess)
         return {name: until for name, until in found.items() if until is not None}
+
+    def _excess(self, name: str, mark: HighWater | None) -> int:
+        try:
+            return _excess(self.stores[name].capacity(), mark)
+        except ColdchainError:  # it went since it was looked at: nothing goes early there
+            return 0
 
 
 def _excess(capacity: Capacity, mark: HighWater | None) -> int:

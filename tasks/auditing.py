@@ -124,8 +124,13 @@ def sections(report: Audited, found: Sequence[Strays]) -> Mapping[str, Sequence[
 
 def as_markdown(report: Audited, found: Sequence[Strays]) -> str:
     """The report of an audit: what was read, what does not match, what is astray."""
-    parts = (f"\n## {title}\n\n" + "".join(f"- {flat(line)}\n" for line in lines) for title, lines in sections(report, found).items())
+    parts = (f"\n## {title}\n\n" + "".join(f"- {_plain(line)}\n" for line in lines) for title, lines in sections(report, found).items())
     return f"# Audit of the night of {report.night}\n\n{headline(report)}\n" + "".join(parts)
+
+
+def _plain(text: str) -> str:
+    """A line that Markdown shows as it is, whatever names stand in it."""
+    return flat(text).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def flat(text: str) -> str:

@@ -17,11 +17,12 @@ from coldchain.gate import GateReport
 from coldchain.imaging import correct, heatmap, measure, pictures
 from coldchain.levels import Level
 from coldchain.making import Made, local_folder
-from coldchain.sweeping import Report
-from tasks import quality_table
+from coldchain.report import Report
+from tasks import quality_table, sweep_tables
 from tasks.imaging import BULK
 from tasks.running import say
-from tasks.sweeping import as_markdown
+from tasks.sweep_html import page_of
+from tasks.sweeping import as_markdown, title
 from tasks.workspace import open_workspace
 
 Parameters = ParamSpec("Parameters")
@@ -96,7 +97,11 @@ def gate(dataset: str, reports: Sequence[GateReport]) -> None:
 @showing
 def swept(report: Report) -> None:
     """Show what a sweep did, or would do."""
-    create_markdown_artifact(as_markdown(report), key="sweep", description="What the sweep did, and why")
+    about = title(report)
+    create_markdown_artifact(as_markdown(report, page_of(report)), key="sweep", description=f"{about}: what it did, and why")
+    create_table_artifact(sweep_tables.goes(report), key="sweep-goes", description=f"{about}: what goes")
+    create_table_artifact(sweep_tables.falls_due(report), key="sweep-falls-due", description=f"{about}: what falls due in 30 days")
+    create_table_artifact(sweep_tables.stands(report), key="sweep-space", description=f"{about}: space by location, level and state")
 
 
 @showing

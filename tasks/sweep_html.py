@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 
+from coldchain.errors import ConfigurationError
 from coldchain.files import write_durably
 from coldchain.levels import Level
 from coldchain.report import Part, Report
@@ -25,6 +27,9 @@ OPEN = 20
 KINDS = [*(str(level) for level in Level), "trash"]
 """What stands somewhere, in the order of the bars."""
 
+COLUMNS = ("artifact", "location", "size", "why")
+SHORT, QUIET = ' class="short"', ' class="quiet"'
+
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 WIDTH, BAR, ROW, LEFT, RIGHT = 760, 20, 34, 150, 90
 
@@ -36,14 +41,31 @@ def page_of(report: Report) -> str:
 
 @work
 def leave(report: Report) -> str:
-    """Write a sweep's report beside the site file, and once more as the latest; gives its name."""
+    """Write a sweep's report beside the site file, and once more as the latest; gives its name.
+
+    Raises:
+        ConfigurationError: the folder of the reports cannot be made.
+    """
     site, page = open_workspace().site, page_of(report)
     text = as_html(report).encode()
-    site.path(FOLDER).mkdir(exist_ok=True)
+    _make(site.path(FOLDER))
     for name in (page, f"{FOLDER}/{LATEST}"):
         write_durably(site.path(name), text)
     say(f"report: {page}")
     return page
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            "the folder of the reports cannot be made",
+            on=folder,
+            got=error.strerror,
+            done="the sweep has ended; its report stands in the Prefect UI",
+            hint="make the folder, or a link to another one, and give it to the service's user",
+        ) from error
 
 
 def as_html(report: Report) -> str:
@@ -87,8 +109,7 @@ def _to_do(found: Iterable[Duty]) -> Iterator[str]:
 
 def _figures(found: Mapping[str, str]) -> str:
     tiles = "".join(
-        f'<div class="{"quiet" if value == NONE else "tile"}"><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>'
-        for name, value in found.items()
+        f"<div{QUIET if value == NONE else ''}><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in found.items()
     )
     return f'<dl class="figures">{tiles}</dl>'
 
@@ -102,20 +123,22 @@ def _section(section: Section) -> str:
 
 
 def _lines(part: Part) -> str:
-    placed = any(line.location for line in part.lines)
-    columns = ("artifact", "location", "size", "why") if placed else ("what", "why")
-    rows = [
-        [line.artifact, line.location, size(line.bytes), "; ".join(line.reasons)] if placed else [line.artifact, "; ".join(line.reasons)]
-        for line in part.lines
-    ]
-    left = more(part, len(part.lines)).strip()
-    return _table(columns, rows) + (f'<p class="more">{_text(left)}</p>' if left else "")
+    """The lines of a part, without the columns in which none of them says anything."""
+    rows = [(line.artifact, line.location, size(line.bytes), "; ".join(line.reasons)) for line in part.lines]
+    used = [column for column in range(len(COLUMNS)) if any(row[column] for row in rows)]
+    left = more(part, len(rows)).strip()
+    table = _table([COLUMNS[column] for column in used], ([row[column] for column in used] for row in rows))
+    return table + (f'<p class="more">{_text(left)}</p>' if left else "")
 
 
-def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{_text(column)}</th>' for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, columns, row))}</tr>\n" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+
+
+def _cell(column: str, text: str) -> str:
+    return f"<td{SHORT if column in {'location', 'size'} else ''}>{_text(text)}</td>"
 
 
 def _space(found: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -124,11 +147,16 @@ def _space(found: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         return
     used = [kind for kind in KINDS if any(kind in kinds for kinds in found.values())]
     legend = "".join(
-        f'<li><svg width="12" height="12" aria-hidden="true">{_box(kind, 0, 0, 12, 12)}</svg> {_text(kind)}</li>' for kind in used
+        f'<li><svg width="12" height="12" aria-hidden="true">{_box(kind, 0, 0, 12, 12)}</svg> {_text(_named(kind))}</li>' for kind in used
     )
     rows = [[place, *(size(kinds.get(kind, 0)) for kind in used), size(sum(kinds.values()))] for place, kinds in found.items()]
-    numbers = _table(("location", *used, "in all"), rows)
+    numbers = _table(("location", *map(_named, used), "in all"), rows)
     yield f'<section class="space"><h2>Space by location and level</h2>{_bars(found)}<ul class="legend">{legend}</ul>{numbers}</section>'
+
+
+def _named(kind: str) -> str:
+    """A level in words that can stand on two lines."""
+    return kind.replace("_", " ")
 
 
 def _bars(found: Mapping[str, Mapping[str, int]]) -> str:

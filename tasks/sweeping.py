@@ -48,7 +48,7 @@ class Section:
 
 def duties(report: Report) -> list[Duty]:
     """What a person has to do, the urgent first; nothing where all is well."""
-    found = [*_at_places(report), *_of_so_many(report), *_of_notices(report)]
+    found = [*_at_places(report), *_of_copies(report), *_of_notices(report)]
     return sorted(found, key=lambda duty: not duty.now)
 
 
@@ -64,9 +64,9 @@ def _at_places(report: Report) -> Iterator[Duty]:
             yield Duty(True, f"{name} cannot be reached, and no copy there counts", "Mount it; `coldchain doctor` says what is missing")
 
 
-def _of_so_many(report: Report) -> Iterator[Duty]:
+def _of_copies(report: Report) -> Iterator[Duty]:
     if count := report.warnings.count:
-        yield Duty(True, f"{so_many(count, 'warning')}, below: act today", "Archive or stage anew what is named there")
+        yield Duty(True, f"{so_many(count, 'warning')}, below: act today", "Fill the form `archive` for what is named there")
     if report.damaged.count:
         yield Duty(
             True,
@@ -107,7 +107,7 @@ def verdict(report: Report) -> str:
 
 def headline(report: Report) -> str:
     """What a sweep did, in one line."""
-    parts = [f"{name.lower()}: {value}" for name, value in figures(report).items() if value != NONE]
+    parts = [f"{name.lower()} {value}" for name, value in figures(report).items() if value != NONE]
     dry = "Dry run: nothing was removed. " if report.dry_run else ""
     return f"{dry}{verdict(report)} Policy {plain(report.policy)}. {'; '.join([*parts, _receipts(report)])}."
 
@@ -126,9 +126,10 @@ def figures(report: Report) -> dict[str, str]:
     """The numbers of a sweep, each with its name."""
     would = "would be " if report.dry_run else ""
     return {
-        f"{would}removed".capitalize(): amount(report.removed),
+        f"{would}removed: space won".capitalize(): amount(report.removed),
         f"{would}put in the trash".capitalize(): amount(report.trashed),
-        "Waiting for notice or answer": amount(report.waiting),
+        f"{would}told of".capitalize(): amount(report.noticed),
+        "Told of before, waiting": amount(report.waiting),
         "Falling due in 30 days": amount(report.falling_due),
         "Damaged or lost": amount(report.damaged),
         "Short of copies": amount(report.short, "artifact"),
@@ -204,21 +205,21 @@ def title(report: Report) -> str:
 
 def _bold(report: Report) -> str:
     dry = " This was a **dry run**: nothing was removed, and nobody was told." if report.dry_run else ""
-    return f"**{verdict(report)}**{dry}\n\nSite {_safe(report.site)}, policy {_safe(report.policy)}."
+    return f"**{verdict(report)}**{dry}\n\nSite {literal(report.site)}, policy {literal(report.policy)}."
 
 
 def _to_do(found: Sequence[Duty]) -> Iterator[str]:
     if found:
-        lines = "".join(f"1. {'**Now:** ' if duty.now else ''}{_safe(duty.what)}. {duty.how}.\n" for duty in found)
+        lines = "".join(f"1. {'**Now:** ' if duty.now else ''}{literal(duty.what)}. {duty.how}.\n" for duty in found)
         yield f"## What to do\n\n{lines}"
 
 
 def _section(section: Section) -> str:
     shown = section.part.lines[:MOST]
     rows = ((line.artifact, line.location, size(line.bytes), "; ".join(line.reasons)) for line in shown)
-    hint = f"{section.hint}\n\n" if section.hint else ""
     table = _table(("artifact", "location", "size", "why"), rows)
-    return f"## {section.title}\n\n{amount(section.part, section.what)}. {hint}\n{table}{more(section.part, len(shown))}"
+    said = f"{amount(section.part, section.what)}. {section.hint}".strip()
+    return f"## {section.title}\n\n{said}\n\n{table}{more(section.part, len(shown))}"
 
 
 def _space(report: Report) -> Iterator[str]:
@@ -233,7 +234,7 @@ def _account(report: Report) -> Iterator[str]:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = "".join(f"| {' | '.join(_safe(cell) for cell in row)} |\n" for row in rows)
+    lines = "".join(f"| {' | '.join(literal(cell) for cell in row)} |\n" for row in rows)
     return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n{lines}"
 
 
@@ -290,6 +291,6 @@ LINKS = re.compile(r":(?=//)|@(?=[^\s@]*\.)|(?<=www)\.", re.IGNORECASE)
 """Where Markdown would begin a link by itself."""
 
 
-def _safe(text: str) -> str:
+def literal(text: str) -> str:
     """A text that Markdown shows as it is, in one cell of a table."""
     return LINKS.sub(lambda found: f"&#{ord(found.group())};", plain(text).translate(MARKS))

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from coldchain.copies import Copy, CopyState, Total
 from coldchain.errors import NotInCatalogue
 from coldchain.levels import Level
+from coldchain.proposals import Answer
 from coldchain.sql import tables
 from coldchain.sql.database import Database
 from coldchain.sql.keys import artifact_key, numbers
@@ -106,6 +107,14 @@ def insert_copy(db: sa.Connection, artifact: str, location: str, path: str, now:
     return read_copies(db, *conditions)[0]
 
 
+def _come_back(db: sa.Connection, keys: sa.Select[tuple[int]]) -> None:
+    """Close what people were told of copies that leave the trash alive: a yes was to another matter. A no stays."""
+    back = sa.select(tables.copy.c.id).where(tables.copy.c.id.in_(keys), tables.copy.c.state == CopyState.TRASHED)
+    concerned = (tables.OPEN, tables.proposal.c.answer != Answer.NO, tables.proposal.c.copy_id.in_(back))
+    why = {"closed_at": dt.datetime.now(dt.UTC), "closed_why": "it was brought back from the trash"}
+    db.execute(sa.update(tables.proposal).where(*concerned).values(**why))
+
+
 def change_rows(db: sa.Connection, copies: Sequence[int], **changes: Any) -> None:
     """Change copies, move the totals, and have what depends on a changed state looked at again.
 
@@ -118,4 +127,6 @@ def change_rows(db: sa.Connection, copies: Sequence[int], **changes: Any) -> Non
         look_again(db, concerned.where(tables.copy.c.state != changes["state"]))
     if "verified_at" in changes:
         look_again(db, concerned, tables.SHORT)
+    if changes.get("state") not in {None, CopyState.TRASHED, CopyState.REMOVED}:
+        _come_back(db, keys)
     db.execute(sa.update(tables.copy).where(tables.copy.c.id.in_(keys)).values(**changes))

@@ -59,8 +59,8 @@ class Dues(Database):
         return int(copies), int(size)
 
     def set_due(self, days: Sequence[tuple[int, dt.datetime | None]]) -> None:
-        """Set when copies fall due, all in one step."""
-        change = sa.update(tables.copy).where(tables.copy.c.id == sa.bindparam("key")).values(due_at=sa.bindparam("day"))
+        """Set when verified copies fall due, all in one step; one that went to the trash meanwhile keeps its days there."""
+        change = sa.update(tables.copy).where(tables.copy.c.id == sa.bindparam("key"), tables.VERIFIED).values(due_at=sa.bindparam("day"))
         if days:
             with self.writing.begin() as db:
                 db.execute(change, [{"key": key, "day": day} for key, day in days])

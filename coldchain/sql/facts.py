@@ -14,7 +14,6 @@ from coldchain.levels import Level
 from coldchain.sql import tables
 from coldchain.sql.artifacts import activity_of
 from coldchain.sql.closure import made_from, made_of
-from coldchain.sql.copies import copy_of
 from coldchain.sql.database import Database
 from coldchain.sql.holds import read_holds
 from coldchain.sql.keys import names, numbers
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
     from coldchain.provenance import Activity
 
+_STATES = {str(state): state for state in CopyState}
+_LEVELS = {str(level): level for level in Level}
+_REST = ("created_at", "verified_at", "due_at", "protection", "detail")
 _LEFT_OUT = {"check_at", "short", "dataset_id"}
 
 
@@ -67,7 +69,7 @@ def _artifacts(db: sa.Connection, datasets: Sequence[str]) -> Sequence[sa.Row[An
 
 
 def _artifact(row: Any) -> Artifact:
-    return Artifact(row.name, Level(row.level), row.digest, row.files, row.bytes, row.activity_id, row.made_at)
+    return Artifact(row.name, _LEVELS[row.level], row.digest, row.files, row.bytes, row.activity_id, row.made_at)
 
 
 def _projects(db: sa.Connection, datasets: Sequence[str]) -> dict[str, Project]:
@@ -78,8 +80,9 @@ def _projects(db: sa.Connection, datasets: Sequence[str]) -> dict[str, Project]:
 
 def _copies(db: sa.Connection, artifacts: dict[int, str]) -> tuple[Copy, ...]:
     of_these = (tables.copy.c.artifact_id.in_(numbers(db, list(artifacts))), tables.copy.c.state != CopyState.REMOVED)
-    query = sa.select(tables.copy).where(*of_these).order_by(tables.copy.c.id)
-    return tuple(copy_of(row, artifacts[row.artifact_id]) for row in db.execute(query))
+    query = sa.select(*(tables.copy.c[name] for name in ("id", "artifact_id", "location", "path", "state", *_REST)))
+    rows = db.execute(query.where(*of_these).order_by(tables.copy.c.id))
+    return tuple(Copy(key, artifacts[of], place, path, _STATES[state], *rest) for key, of, place, path, state, *rest in rows)
 
 
 def _activities(db: sa.Connection, activities: Sequence[str]) -> dict[str, Activity]:

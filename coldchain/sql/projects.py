@@ -19,11 +19,13 @@ class Projects(Database):
     """Projects and datasets in the catalogue."""
 
     def save_project(self, project: Project) -> None:
-        """Add or change a project."""
+        """Add or change a project; a change may change what the policy wants of all it holds."""
+        body = project.model_dump(mode="json")
         with self.writing.begin() as db:
-            _save(db, tables.project, project.id, body=project.model_dump(mode="json"))
-            datasets = tables.dataset.join(tables.project).join(tables.artifact, tables.artifact.c.dataset_id == tables.dataset.c.id)
-            look_again(db, sa.select(tables.artifact.c.id).select_from(datasets).where(tables.project.c.name == project.id))
+            before = db.scalar(sa.select(tables.project.c.body).where(tables.project.c.name == project.id))
+            if before != body:
+                _save(db, tables.project, project.id, body=body)
+                look_again(db, _artifacts_of(project.id))
 
     def projects(self) -> list[Project]:
         """All projects, by id."""
@@ -52,6 +54,12 @@ class Projects(Database):
         """One dataset by ``project/name``; raises NotInCatalogue."""
         with self.engine.connect() as db:
             return Dataset.model_validate(_body(db, tables.dataset, dataset))
+
+
+def _artifacts_of(project: str) -> sa.Select[tuple[int]]:
+    """Rows of a project's artifacts."""
+    joined = tables.artifact.join(tables.dataset).join(tables.project)
+    return sa.select(tables.artifact.c.id).select_from(joined).where(tables.project.c.name == project)
 
 
 def _save(db: sa.Connection, table: sa.Table, name: str, **values: Any) -> None:

@@ -16,7 +16,7 @@ from coldchain.sql.keys import numbers
 from coldchain.sql.receipts import add_to_chain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 
 class Proposals(Database):
@@ -52,12 +52,25 @@ class Proposals(Database):
             return read_proposals(db, *conditions, *([_of([dataset])] if dataset else []))
 
     def answer(
-        self, notice: int, answer: Answer, who: str, how: str, note: str, now: dt.datetime, *, datasets: Sequence[str] = ()
+        self,
+        notice: int,
+        answer: Answer,
+        who: str,
+        how: str,
+        note: str,
+        now: dt.datetime,
+        *,
+        datasets: Sequence[str] = (),
+        only: Collection[int] | None = None,
     ) -> list[Proposal]:
-        """Answer the open proposals of a notice, or of some datasets in it, and keep a receipt; raises NotInCatalogue, nothing changed."""
+        """Answer the open proposals of a notice, or of some datasets in it, or of these `only`, and keep a receipt.
+
+        Raises:
+            NotInCatalogue: nothing of that is open; nothing was changed.
+        """
         with self.writing.begin() as db:
             told = _known_notice(db, notice)
-            concerned = _open_in(db, notice, datasets)
+            concerned = [each for each in _open_in(db, notice, datasets) if only is None or each.id in only]
             keys = numbers(db, [proposal.id for proposal in concerned])
             said = {"answer": answer, "who": who, "answered_at": now, "note": note}
             db.execute(sa.update(tables.proposal).where(tables.proposal.c.id.in_(keys)).values(**said))

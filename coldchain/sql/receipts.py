@@ -22,7 +22,7 @@ class Receipts(Database):
     def add_receipt(self, kind: str, body: Mapping[str, Any], who: str, now: dt.datetime) -> str:
         """Keep an account of what was done; returns its digest."""
         with self.writing.begin() as db:
-            return insert_receipt(db, kind, body, who, now)
+            return add_to_chain(db, kind, body, who, now)
 
     def receipts(self, kind: str | None = None, *, since: dt.datetime | None = None, limit: int | None = None) -> list[dict[str, Any]]:
         """Receipts, oldest first, each with its digest; of a kind, since a moment and only the newest so many, where asked."""

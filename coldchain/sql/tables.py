@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -26,10 +28,18 @@ class Utc(sa.types.TypeDecorator[dt.datetime]):
             raise ValueError(f"a moment without a time zone: {value}")
         return value.astimezone(dt.UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
-        """From the database."""
-        del dialect
-        return None if value is None else value.replace(tzinfo=dt.UTC)
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], dt.datetime | None]:
+        """From the database, in one step for each value: most of what reading many copies costs."""
+        del coltype
+        return _from_text if dialect.name == "sqlite" else _from_moment
+
+
+def _from_text(value: str | None) -> dt.datetime | None:
+    return None if value is None else dt.datetime.fromisoformat(value + "+00:00")
+
+
+def _from_moment(value: dt.datetime | None) -> dt.datetime | None:
+    return None if value is None else value.replace(tzinfo=dt.UTC)
 
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

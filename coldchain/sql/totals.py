@@ -25,8 +25,7 @@ def move_totals(db: sa.Connection, keys: sa.Select[tuple[int]], to: CopyState) -
     """Move copies from the states that they are in to another one."""
     amounts = (sa.func.count().label("copies"), sa.cast(sa.func.sum(tables.artifact.c.bytes), sa.BigInteger).label("bytes"))
     group = (tables.copy.c.location, tables.artifact.c.level, tables.copy.c.state)
-    moving = (tables.copy.c.id.in_(keys), tables.copy.c.state != to)
-    query = sa.select(*group, *amounts).select_from(tables.copy.join(tables.artifact)).where(*moving).group_by(*group)
+    query = sa.select(*group, *amounts).select_from(tables.copy.join(tables.artifact)).where(tables.copy.c.id.in_(keys)).group_by(*group)
     for row in db.execute(query).all():
         add_total(db, Total(row.location, Level(row.level), CopyState(row.state), -row.copies, -row.bytes))
         add_total(db, Total(row.location, Level(row.level), to, row.copies, row.bytes))

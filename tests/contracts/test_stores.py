@@ -10,7 +10,7 @@ import pytest
 
 from coldchain.errors import IntegrityError, LocationUnreachable, OutOfSpace, RemovalRefused, UnsafePathError
 from coldchain.files import no_progress
-from coldchain.manifest import Manifest
+from coldchain.manifest import MANIFEST, Manifest
 from coldchain.store import Store, compare
 from coldchain.store_dryrun import DryRunStore
 from coldchain.store_posix import MARKER, PosixStore
@@ -51,6 +51,25 @@ class TestReading:
         """What stands there is told from what does not."""
         assert filled.exists("data")
         assert not filled.exists("none")
+
+    def test_children_are_the_names_directly_below(self, filled: Store) -> None:
+        """Files, folders, the manifest, links and odd names are listed by name, in the order of their bytes; nothing below them is."""
+        folder = filled.local("data")
+        (folder / "link").symlink_to(folder)
+        (folder / "new\n\udcff").touch()
+        assert filled.children("data") == [MANIFEST, "a.tif", "deep", "empty", "link", "new\n\udcff"]
+        assert filled.children("") == [".coldchain", "data"]
+
+    def test_children_of_what_is_no_folder(self, filled: Store) -> None:
+        """A file and a name where nothing stands have none."""
+        assert filled.children("data/a.tif") == filled.children("none") == []
+
+    def test_children_are_not_listed_through_a_link(self, filled: Store) -> None:
+        """A linked folder is not looked into, and no path leads out."""
+        (filled.local("data") / "link").symlink_to(filled.local("data").parent)
+        for path in ("data/link", "..", "/etc"):
+            with pytest.raises(UnsafePathError):
+                filled.children(path)
 
     def test_a_changed_byte_is_seen(self, filled: Store, source: Path) -> None:
         """A flipped bit is read back as another digest, though size and times are the same."""
@@ -160,6 +179,24 @@ class TestWriting:
                 store.move("one", there)
         assert (store.names("one"), store.names("two"), store.names("three")) == (["a.tif"], ["empty"], [])
 
+    def test_set_aside_moves_like_any_other_folder(self, store: Store, source: Path) -> None:
+        """A folder is set aside whole, never over another."""
+        manifest = store.put(source, "one", NAMES, no_progress)
+        store.put(source, "two", NAMES, no_progress)
+        store.set_aside("one", ".coldchain/aside/1-1")
+        with pytest.raises(IntegrityError):
+            store.set_aside("two", ".coldchain/aside/1-1")
+        assert store.read_back(".coldchain/aside/1-1", no_progress) == store.read_back("two", no_progress) == manifest
+        assert not store.exists("one")
+
+    def test_set_aside_stays_below_the_root(self, store: Store, source: Path) -> None:
+        """Nothing is set aside from outside, or to it."""
+        store.put(source, "one", NAMES, no_progress)
+        for path, to in (("../source", "x"), ("one", "../x")):
+            with pytest.raises(UnsafePathError):
+                store.set_aside(path, to)
+        assert store.exists("one")
+
     def test_delete_again_is_no_error(self, store: Store, source: Path) -> None:
         """What is gone already is gone."""
         store.put(source, "data", NAMES, no_progress)
@@ -233,9 +270,16 @@ class TestPosix:
         store.write_manifest("data", manifest)
         if not store.protect("data").in_force:
             pytest.skip("this user cannot protect anything on this file system")
-        with pytest.raises(RemovalRefused):
-            store.delete("data")
+        for refused in (lambda: store.delete("data"), lambda: store.move("data", "other")):
+            with pytest.raises(RemovalRefused):
+                refused()
         assert store.read_back("data") == manifest
+
+    def test_a_folder_that_cannot_be_looked_at_is_said(self, store: Store) -> None:
+        """What the system says of a name that it cannot look at becomes an error of ours."""
+        for look in (store.exists, store.children, store.local):
+            with pytest.raises(LocationUnreachable):
+                look("y" * 300)
 
 
 class TestDurable:
@@ -268,6 +312,7 @@ class TestDryRun:
         assert store.put(source, "new", NAMES) == _manifest(source)
         store.write_manifest("new", _manifest(source))
         store.move("new", "other")
+        store.set_aside("other", "aside")
         store.annotate("other", "README.md", b"12345")
         assert not store.protect("other").in_force
         store.delete("data")
@@ -278,6 +323,7 @@ class TestDryRun:
             "put 3 files to new",
             f"write the manifest {_manifest(source).digest[:12]} of new",
             "move new to other",
+            "set other aside as aside",
             "write 5 bytes to other.README.md",
             "protect other",
             "delete data",

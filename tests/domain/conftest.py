@@ -141,7 +141,7 @@ def postgres() -> Iterator[str]:
         _await(server, [bin_folder / "pg_isready", "-q", "-h", folder], folder / "log")
         yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
     finally:
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
         server.wait(timeout=60)
         shutil.rmtree(folder)
 

@@ -160,6 +160,11 @@ def test_an_empty_key_is_no_key(ws: Workspace) -> None:
         by_code(ws, code_of(approvers.key_of("", ""), step_of(ws.now())), "bob", "")
     with pytest.raises(Refused):
         by_code(ws, code_of(approvers.key_of("", THEIRS), step_of(ws.now())), "bob")
+    approvers.add(ws, "ada", THEIRS, ENGINEER)
+    ours = re.search(r'"half":"(\w+)"', ws.catalogue.setting("approver ada") or "")
+    assert ours
+    with pytest.raises(Refused):
+        by_code(ws, code_of(approvers.key_of(ours[1], ""), step_of(ws.now())), theirs="")
 
 
 @pytest.mark.parametrize("name", ["ada", "bob"])

@@ -178,7 +178,7 @@ def test_one_dataset_too_many_and_nothing_is_approved(asking: Workspace) -> None
 
     assert f"on: {B}" in str(refused.value)
     assert "expected: grace" in str(refused.value)
-    assert f"ada, who may answer for {A}" in str(refused.value)
+    assert f"ada, who may answer for {A}\n" in str(refused.value)
     assert answers(space) == {A: Answer.NONE, B: Answer.NONE}
     approving.answer(space, ADA, 1, Answer.YES, datasets=[A])
     assert answers(space) == {A: Answer.YES, B: Answer.NONE}
@@ -206,15 +206,14 @@ class Growing(SqlCatalogue):
 
 
 def test_what_nobody_looked_at_is_not_approved(asking: Workspace) -> None:
-    """An answer that took in a copy that came meanwhile is turned into a no, in words that say so."""
+    """A copy that a sweep adds to the notice between the look and the answer has no answer."""
     late = making.make(asking, making.Step("make-masks", A, Level.MASKS, (asking.current(A, Level.STANDARD),)), write(b"m")).artifact
     catalogue = Growing(asking.catalogue.url)
     catalogue.late = (asking.catalogue.copies(artifact=late.id)[0].id, asking.policy.digest)
-    with pytest.raises(Refused, match="has grown"):
-        approving.answer(dataclasses.replace(asking, catalogue=catalogue), ADA, 1, Answer.YES)
+    approving.answer(dataclasses.replace(asking, catalogue=catalogue), ADA, 1, Answer.YES)
     catalogue.close()
-    assert {each.answer for each in approving.told(asking, 1)} == {Answer.NO}
-    assert len(approving.told(asking, 1)) == 3
+    assert [each.answer for each in approving.told(asking, 1)].count(Answer.YES) == 2
+    assert [each.answer for each in approving.told(asking, 1)].count(Answer.NONE) == 1
 
 
 def test_proposals_that_lie_far_apart_are_all_found(asking: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import time
 from collections.abc import Callable
 
@@ -162,15 +161,14 @@ def test_facts_ask_as_many_questions_whatever_there_is(catalogue: SqlCatalogue, 
 
 
 def test_facts_of_two_hundred_datasets_come_at_once(catalogue: SqlCatalogue, fill: Fill) -> None:
-    """Twenty thousand copies take well under a second; a loaded machine gets more time, a quadratic query does not get enough."""
+    """Twenty thousand copies cost well under a second of our own time, however loaded the machine is."""
     names = fill(200, 25, 4)
     catalogue.facts(names[:1], NOW)
-    begun = time.process_time() if os.environ.get("CI") else time.perf_counter()
+    begun = time.process_time()
     facts = catalogue.facts(names, NOW)
-    took = (time.process_time() if os.environ.get("CI") else time.perf_counter()) - begun
+    took = time.process_time() - begun
     assert (len(facts.copies), len(facts.artifacts)) == (20_000, 5_000)
-    print(f"\n200 datasets, 20,000 copies: {took:.2f} s on {catalogue.engine.dialect.name}")
-    assert took < 5
+    assert took < 2, f"{took:.2f} s on {catalogue.engine.dialect.name}"
 
 
 def test_facts_are_of_one_moment(catalogue: SqlCatalogue, stock: Stock) -> None:

@@ -21,7 +21,7 @@ from coldchain.sql.catalogue import SqlCatalogue
 from coldchain.sql.database import open_engine
 
 NOW = dt.datetime(2030, 6, 1, 12, tzinfo=dt.UTC)
-THEN = "2029-01-01 00:00:00.000000"
+THEN = dt.datetime(2029, 1, 1)  # noqa: DTZ001 - as the database keeps it
 DATASET = "PRJ-0001/PLATE-A"
 FAN = 1200  # more activities than the migration takes at a time
 
@@ -31,9 +31,9 @@ def digest(number: int) -> str:
     return f"{number:064}"
 
 
-def row(db: sa.Connection, name: str, **values: Any) -> None:
-    """Insert a row as the first version of the catalogue did."""
-    db.execute(sa.insert(sa.table(name, *(sa.column(column) for column in values))).values(**values))
+def row(db: sa.Connection, table: sa.Table, **values: Any) -> None:
+    """Insert a row into a table as it was."""
+    db.execute(sa.insert(table).values(**values))
 
 
 @pytest.fixture
@@ -47,21 +47,25 @@ def old(url: str) -> str:
     raw = f"{DATASET}/raw@{digest(1)}"
     about: dict[str, Any] = {"name": "correct", "parameters": {}, "code_version": "0", "lock_digest": "l", "who": "ada"}
     with engine.execution_options(coldchain_writes=True).begin() as db:
-        row(db, "project", id=1, name="PRJ-0001", body=json.dumps({"id": "PRJ-0001"}))
+        was = sa.MetaData()
+        was.reflect(db)
+        row(db, was.tables["project"], id=1, name="PRJ-0001", body={"id": "PRJ-0001"})
         body = {"project": "PRJ-0001", "name": "PLATE-A", "pattern": "plain", "channels": {"1": "DNA"}}
-        row(db, "dataset", id=1, project_id=1, name=DATASET, body=json.dumps(body))
+        row(db, was.tables["dataset"], id=1, project_id=1, name=DATASET, body=body)
         for key in range(1, FAN + 1):
             inputs = [] if key == 1 else [raw, raw, "a disk", f"{DATASET}/raw@none", "PRJ-0009/NONE/raw@x"]
-            said = json.dumps(about | {"inputs": inputs})
-            row(db, "activity", id=f"a{key}", fingerprint=f"f{key}", started_at=THEN, ended_at=THEN, body=said)
+            said = about | {"inputs": inputs}
+            row(db, was.tables["activity"], id=f"a{key}", fingerprint=f"f{key}", started_at=THEN, ended_at=THEN, body=said)
             level = "raw" if key == 1 else "masks"
             made = {"level": level, "digest": digest(key), "files": 1, "bytes": 5_000_000_000, "activity_id": f"a{key}", "made_at": THEN}
-            row(db, "artifact", id=key, dataset_id=1, **made)
+            row(db, was.tables["artifact"], id=key, dataset_id=1, **made)
         for key, (artifact, place, state) in enumerate([(1, "nas", "verified"), (1, "cold", "verified"), (2, "nas", "trashed")], 1):
-            row(db, "copy", id=key, artifact_id=artifact, location=place, path="p", state=state, created_at=THEN, due_at=THEN)
-        row(db, "copy", id=4, artifact_id=3, location="nas", path="p", state="removed", created_at=THEN)
+            row(db, was.tables["copy"], id=key, artifact_id=artifact, location=place, path="p", state=state, created_at=THEN, due_at=THEN)
+        row(db, was.tables["copy"], id=4, artifact_id=3, location="nas", path="p", state="removed", created_at=THEN)
         receipt = json.dumps({"kind": "removal", "who": "ada"})
-        row(db, "receipt", kind="removal", at=THEN, who="ada", body=receipt, digest=hashlib.sha256(receipt.encode()).hexdigest())
+        row(
+            db, was.tables["receipt"], kind="removal", at=THEN, who="ada", body=receipt, digest=hashlib.sha256(receipt.encode()).hexdigest()
+        )
     engine.dispose()
     return url
 

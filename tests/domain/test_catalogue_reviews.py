@@ -145,6 +145,8 @@ def test_what_people_decide_has_it_looked_at_again(catalogue: SqlCatalogue, stoc
         change()
         assert catalogue.to_review(NOW, 9) == [A]
         reviewed(catalogue, artifact, other)
+    catalogue.save_project(catalogue.project("PRJ-0001"))
+    assert catalogue.to_review(NOW, 9) == [], "a project that is saved as it was"
 
 
 def test_everything_can_be_looked_at_again(catalogue: SqlCatalogue, stock: Stock) -> None:

@@ -200,7 +200,7 @@ class TestSources:
         assert ws.stores["backup"].children(".coldchain/staging") == []
         assert (ws.catalogue.asides(), ws.catalogue.receipts("repair")) == ([], [])
 
-    def test_a_location_that_is_the_same_store_is_no_source(self, ws: Workspace, copied: Artifact, tmp_path: Path) -> None:
+    def test_a_location_that_is_the_same_store_is_no_source(self, ws: Workspace, copied: Artifact) -> None:
         """Two names for one store: its damaged bytes are the other's bytes too, and setting them aside takes both."""
         suspect = spoil(ws, copied, "backup")
         root = ws.stores["backup"].store.root

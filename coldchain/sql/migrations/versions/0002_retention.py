@@ -1,5 +1,7 @@
 """Retention: inputs, due dates, standing, proposals, overrides, totals, audits, brakes; receipts that cannot be changed."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -150,9 +152,9 @@ def _text(name: str, server_default: str | None = None) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=False, server_default=server_default)
 
 
-def _moment(name: str) -> sa.Column:
+def _moment(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.DateTime, nullable=False)
 
 
-def _amount() -> tuple[sa.Column, sa.Column]:
+def _amount() -> tuple[sa.Column[Any], sa.Column[Any]]:
     return sa.Column("copies", sa.Integer, nullable=False), sa.Column("bytes", sa.BigInteger, nullable=False)
