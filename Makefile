@@ -20,7 +20,7 @@ SOURCES := $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' -not -n
 PARALLEL ?= 2
 TESTS ?= tests
 
-.PHONY: help setup demo ui test check format bench crash lock clean
+.PHONY: help setup demo ui test check format bench crash histories lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -52,6 +52,11 @@ bench: setup ## Run every benchmark and print one table
 
 crash: setup ## Kill the demo with SIGKILL at ten random moments and see it complete each time
 	@COLDCHAIN_KILLS=$${COLDCHAIN_KILLS:-10} $(BIN)/pytest -m long -k crash -s tests
+
+histories: setup ## Try random histories for STEPS steps (20000) and hold the disks against a simple model; SEED repeats a run
+	@mkdir -p build && export TMPDIR=$$(mktemp -d -p $$([ -w /dev/shm ] && echo /dev/shm || echo $(CURDIR)/build)) && trap 'rm -rf "$$TMPDIR"' EXIT && \
+	seed=$${SEED:-$$RANDOM} && echo "make histories: SEED=$$seed" && \
+	COLDCHAIN_STEPS=$${STEPS:-20000} $(BIN)/pytest -q -s --timeout=0 -p no:cacheprovider --hypothesis-seed=$$seed tests/histories
 
 lock: ## Resolve the locked packages anew (needs a network and uv)
 	infra/lock/update.sh

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from deployments import cli_approve, cli_audit
+from deployments import cli_approve, cli_audit, cli_register
 from deployments.cli_common import JsonOption, SiteOption, printed, said
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The unbroken, checked hand-over of microscopy data.")
@@ -191,6 +191,7 @@ def schema(which: Schema) -> None:
 
 cli_audit.add(app)
 cli_approve.add(app)
+cli_register.add(app)
 
 if __name__ == "__main__":
     sys.exit(app())

@@ -198,5 +198,7 @@ def test_a_notice_that_nobody_answers_is_named(
 def test_what_is_gone_waits_for_nobody(ws: Workspace, stocked: int) -> None:
     """A copy that was removed by hand, whose proposal was never closed, is no reason to ask anybody."""
     ws.catalogue.propose([(stocked, Ground.REMAKE)], ws.policy.digest, NOW - dt.timedelta(days=30))
+    artifact = ws.catalogue.copies()[0].artifact
     ws.catalogue.change_copy(stocked, state=CopyState.REMOVED)
+    ws.catalogue.start_copy(artifact, "nas", "somewhere", NOW)
     assert of(examine(asking(ws, "person")), "notice") == []

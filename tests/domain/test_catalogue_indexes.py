@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -112,3 +113,32 @@ def test_nothing_that_is_asked_at_night_reads_a_table_from_end_to_end(filled: Sq
         if wide:
             found[name] = wide
     assert found == {}, "\n\n".join(f"{name}:\n{step}\n{statement}" for name, wide in found.items() for statement, step in wide)
+
+
+SERVED = {
+    "due_datasets": {"copy_due", "copy_due_at", "proposal_open"},
+    "pressure": {"copy_due_at"},
+    "falling_due": {"copy_due"},
+    "count_due": {"copy_due"},
+    "audit_due": {"copy_read"},
+    "to_review": {"artifact_check"},
+    "damaged": {"copy_unsettled"},
+}
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_each_question_has_the_index_that_was_made_for_it(filled: SqlCatalogue, name: str) -> None:
+    """Another index may find the rows too, but among millions that are not wanted."""
+    with listening(filled.engine) as said:
+        QUESTIONS[name](filled)
+    with filled.engine.connect() as db:
+        plans = " ".join(_plan(db, statement, parameters) for statement, parameters in said)
+    assert SERVED[name] <= set(re.findall(r"\w+", plans))
+
+
+def _plan(db: sa.Connection, statement: str, parameters: Any) -> str:
+    if db.dialect.name == "sqlite":
+        return str(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
+    for way in ("seqscan", "hashjoin", "mergejoin", "sort"):
+        db.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+    return str(db.exec_driver_sql(f"EXPLAIN {statement}", parameters).all())

@@ -110,17 +110,25 @@ def test_every_block_of_the_site_is_told(monkeypatch: pytest.MonkeyPatch, servic
     assert service.told[0]["key"] == SECRET
 
 
-@pytest.mark.parametrize("broken", ["slack-webhook/gone", "custom-webhook/no-such", "secret/no-notification", "nonsense"])
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ("slack-webhook/gone", "NotificationError"),
+        ("custom-webhook/no-such", "ValueError"),
+        ("secret/no-notification", "this block cannot tell"),
+        ("nonsense", "ValueError"),
+    ],
+)
 @pytest.mark.usefixtures("blocks")
 def test_a_block_that_fails_does_not_keep_the_others_silent(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, service: Service, broken: str
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, service: Service, broken: str, why: str
 ) -> None:
     """The others are told, the run fails and names the block, and no secret of it is said."""
     from flows.tell import tell
 
     monkeypatch.setenv("COLDCHAIN_TELL", f"{broken}, custom-webhook/lab")
     before = len(artifacts())
-    with pytest.raises(ConfigurationError, match=broken) as raised:
+    with pytest.raises(ConfigurationError, match=f"{broken}: {why}") as raised:
         tell(FORM)
     assert len(service.told) == 1
     assert len(artifacts()) == before + 1
