@@ -140,8 +140,8 @@ def look(procedure: Procedure, site: Path) -> Look:
 
 
 def told(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    """A receipt without what differs from run to run."""
-    return {name: value for name, value in receipt.items() if name not in {"digest", "follows"}}
+    """A receipt without what differs from run to run; from where a repair takes its bytes depends on what stands at that moment."""
+    return {name: value for name, value in receipt.items() if name not in {"digest", "follows", "from"}}
 
 
 def impossible(ws: Workspace, found: Look) -> Iterator[str]:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from coldchain.location import Protection
 from coldchain.manifest import MANIFEST
 from coldchain.policy import Policy
 from coldchain.protection import protect, release
-from coldchain.testing.faults import FaultyStore, fill_up, flip_bit, vanish
+from coldchain.store_posix import MARKER
+from coldchain.testing.faults import FaultyStore, fill_up, flip_bit, lose_bytes, vanish
 from coldchain.workspace import Workspace
 
 FIRST, SECOND, THIRD = "A01_f1_c1.tif", "A02_f1_c1.tif", "A03_f1_c1.tif"
@@ -186,6 +188,7 @@ class TestSources:
         repairing.repair(ws, suspect)
         assert whole(ws, copied, "cold")
         assert copy_of(ws, copied, "nas").state is CopyState.VERIFIED
+        assert ws.catalogue.receipts("repair")[0]["from"] == [f"backup:{copied.folder}"]
 
     def test_where_every_copy_is_corrupt_nothing_moves(self, ws: Workspace, copied: Artifact) -> None:
         """The same file is wrong everywhere: refused with its name, and every byte stays where it was."""
@@ -251,7 +254,7 @@ class TestGathering:
     def test_the_trash_and_what_was_set_aside_help(self, ws: Workspace, copied: Artifact) -> None:
         """A file that stands intact only in the trash, and one only in what an earlier repair set aside, are found."""
         repairing.repair(ws, spoil(ws, copied, "backup", FIRST))
-        suspect = spoil(ws, copied, "backup", SECOND, THIRD, "metadata/run.xml")
+        suspect = spoil(ws, copied, "backup", FIRST, SECOND, THIRD, "metadata/run.xml")
         trashed = spoil(ws, copied, "nas", SECOND, THIRD, "metadata/run.xml")
         ws.catalogue.change_copy(trashed.id, state=CopyState.TRASHED)
         ws.stores["nas"].store.set_aside(trashed.path, transfer.trash(trashed))
@@ -266,6 +269,39 @@ class TestGathering:
         suspect = transfer.doubt(ws, copy_of(ws, ingested, "nas"), "its manifest is wrong")
         repairing.repair(ws, suspect)
         assert whole(ws, ingested, "nas")
+
+    def test_what_was_gathered_is_read_back(self, ws: Workspace, copied: Artifact) -> None:
+        """A store that says it wrote what it did not is found out before anything moves."""
+        suspect = spoil(ws, copied, "backup", FIRST)
+        spoil(ws, copied, "nas", SECOND)
+        ws.stores["backup"].faults["put"] = lose_bytes(ws.stores["backup"].store)
+        with pytest.raises(IntegrityError, match="not what is read back"):
+            repairing.repair(ws, suspect)
+        assert ws.stores["backup"].exists(copied.folder)
+        assert ws.stores["backup"].children(".coldchain/staging") == []
+
+    def test_what_something_else_left_in_staging_is_not_taken(self, ws: Workspace, copied: Artifact) -> None:
+        """A file in staging that is not of the artifact goes, and the repair comes to its end."""
+        suspect = spoil(ws, copied, "backup", FIRST)
+        spoil(ws, copied, "nas", SECOND)
+        staged = ws.stores["backup"].local(transfer.staging_of(copied))
+        staged.mkdir(parents=True)
+        (staged / "stranger").touch()
+        repairing.repair(ws, suspect)
+        assert whole(ws, copied, "backup")
+
+    @pytest.mark.parametrize("why", ["another medium", "unknown"])
+    def test_nothing_is_taken_from_where_nobody_knows_what_stands(self, ws: Workspace, copied: Artifact, why: str) -> None:
+        """A location without its identity, or one that the site does not name any more, gives nothing, and ends no repair."""
+        suspect = spoil(ws, copied, "backup", FIRST)
+        spoil(ws, copied, "nas", SECOND)
+        if why == "unknown":
+            ws = dataclasses.replace(ws, stores={name: store for name, store in ws.stores.items() if name != "nas"})
+        else:
+            (ws.stores["nas"].store.root / MARKER).unlink()
+        with pytest.raises(IntegrityError, match=FIRST):
+            repairing.repair(ws, suspect)
+        assert ws.stores["backup"].exists(copied.folder)
 
     @pytest.mark.parametrize("hostile", ["link", "folder", "pipe"])
     def test_what_is_no_file_is_not_taken(self, ws: Workspace, copied: Artifact, hostile: str) -> None:
@@ -352,6 +388,11 @@ class TestRepairAll:
         assert (would.copy, would.state, would.wrong, would.done) == (suspect.id, CopyState.SUSPECT, "its bytes are wrong", False)
         assert "from nas" in would.said
         assert copy_of(ws, copied, "backup") == suspect
+
+    def test_a_copy_that_is_being_put_in_place_is_not_damaged(self, ws: Workspace, copied: Artifact) -> None:
+        """A transfer that was cut off, or is at work, is a transfer's matter."""
+        ws.catalogue.start_copy(copied.id, "cold", copied.folder, ws.now())
+        assert repairing.repair_all(ws) == []
 
     def test_one_that_cannot_be_repaired_hinders_no_other(self, ws: Workspace, copied: Artifact) -> None:
         """Each is tried; what could not be done is told."""
@@ -558,11 +599,14 @@ class TestProtected:
             with pytest.raises(PermissionError):
                 attempt()
 
-    def test_as_an_ordinary_user(self, tmp_path: Path) -> None:
+    def test_as_an_ordinary_user(self) -> None:
         """Permission bits alone do not keep an ordinary user from setting aside what is his, and are as they were afterwards."""
-        (tmp_path / "place" / "data").mkdir(parents=True)
-        (tmp_path / "place" / "data" / MANIFEST).write_bytes(b"a manifest\n")
-        assert as_nobody(tmp_path / "place", ASIDE).splitlines() == ["True", "['0o0', '0o0']"]
+        with tempfile.TemporaryDirectory() as name:  # other runs of pytest close their common folder to other users
+            place = Path(name) / "place"
+            (place / "data").mkdir(parents=True)
+            (place / "data" / MANIFEST).write_bytes(b"a manifest\n")
+            assert as_nobody(place, ASIDE).splitlines() == ["True", "['0o0', '0o0']"]
+            release(place)
 
     def test_one_who_may_not_is_told(self, ws: Workspace, copied: Artifact) -> None:
         """A location that refuses the move: the copy stays suspect where it is, and the error says what is needed."""
@@ -585,23 +629,22 @@ def as_nobody(folder: Path, code: str) -> str:
     """Run Python as an unprivileged user who owns a folder; gives what it printed."""
     if os.geteuid() != 0:
         return subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True, text=True).stdout.strip()
-    child = os.pipe()
-    for path in (folder, *folder.rglob("*")):
+    for path in (folder.parent, folder, *folder.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
-    for path in folder.parents:
-        if path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o055)
+    reading, writing = os.pipe()
     if (pid := os.fork()) == 0:  # everything is imported already: another user may not be able to read this Python
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        os.dup2(child[1], 1)
-        sys.argv = ["-c", str(folder)]
-        sys.stdout = os.fdopen(1, "w")
-        exec(code, {})  # noqa: S102 - our own lines, as another user
-        sys.stdout.flush()
-        os._exit(0)
-    os.close(child[1])
-    with os.fdopen(child[0]) as said:
+        try:
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            os.dup2(writing, 1)
+            sys.argv, sys.stdout = ["-c", str(folder)], os.fdopen(1, "w")
+            exec(code, {})  # noqa: S102 - our own lines, as another user
+            sys.stdout.flush()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading) as said:
         text = said.read()
     assert os.waitpid(pid, 0)[1] == 0
     return text.strip()

@@ -135,6 +135,7 @@ kills = st.tuples(st.sampled_from(["kill before", "kill half", "kill after"]), s
 vanishing = st.tuples(st.just("vanish"), st.integers(1, 80))
 interruptions = st.one_of(st.none(), st.none(), st.none(), kills, vanishing)
 places = st.sampled_from(["nas", "shelf", "backup", "cold", "scratch"])
+busy = st.sampled_from(["scratch", "scratch", "scratch", "shelf", "backup"])
 
 
 class History(RuleBasedStateMachine):
@@ -235,19 +236,28 @@ class History(RuleBasedStateMachine):
             self.do(lambda ws: sweeping.sweep(ws, dry_run=False), removes=False)
 
     @precondition(lambda self: self.things)
-    @rule(place=places, days=st.integers(0, 3), interruption=interruptions)
-    def stage_and_sweep(self, place: str, days: int, interruption: Interruption) -> None:
-        """Everything is copied somewhere, and the sweep runs."""
+    @rule(place=busy, days=st.integers(0, 3), number=numbers, minds=st.sampled_from(["", "", "hold", "use"]), interruption=interruptions)
+    def stage_and_sweep(self, place: str, days: int, number: int, minds: str, interruption: Interruption) -> None:
+        """With all disks mounted everything is copied somewhere, somebody may mind, and the sweep runs."""
+        self.mount()
         self.do(lambda ws: deliver_all(ws, (place,)))
-        self.sweep(days, interruption)
+        self.forward(dt.timedelta(days=days))
+        if minds == "hold":
+            self.hold(number, 5)
+        elif minds == "use":
+            self.use(number)
+        self.sweep(0, interruption)
 
     @precondition(lambda self: self.things)
-    @rule(days=st.integers(1, 8), answer=st.sampled_from([Answer.YES, Answer.YES, Answer.NO]))
-    def ask_and_sweep(self, days: int, answer: Answer) -> None:
-        """A sweep tells, somebody answers all of it, and the next sweep acts on it."""
-        self.sweep(0, None)
-        for number, _notice in enumerate(self.ws.catalogue.notices(open_only=True)):
-            self.answer(number, answer)
+    @rule(days=st.integers(0, 8), place=busy, answer=st.sampled_from([Answer.YES, Answer.YES, Answer.NO, Answer.NONE]))
+    def ask_and_sweep(self, days: int, place: str, answer: Answer) -> None:
+        """Everything is copied somewhere, a sweep tells, somebody answers all of it, and later sweeps act on it."""
+        self.mount()
+        self.do(lambda ws: deliver_all(ws, (place,)))
+        self.sweep(3, None)
+        if answer is not Answer.NONE:
+            for number, _notice in enumerate(self.ws.catalogue.notices(open_only=True)):
+                self.answer(number, answer)
         self.sweep(days, None)
 
     @precondition(lambda self: self.things)
@@ -297,11 +307,6 @@ class History(RuleBasedStateMachine):
             self.files = None
             self.spoilt |= {(disk, copy.artifact) for copy in now.copies.values() if copy.location == disk and copy.path == path}
 
-    @rule(place=places)
-    def lose(self, place: str) -> None:
-        """A disk is taken out."""
-        self.world.disks.take_out(place)
-
     @rule()
     def mount(self) -> None:
         """Each disk is mounted where it belongs."""
@@ -309,8 +314,10 @@ class History(RuleBasedStateMachine):
 
     @rule(one=places, two=places)
     def exchange(self, one: str, two: str) -> None:
-        """Two disks are mounted in one another's place."""
-        if one != two:
+        """Two disks are mounted in one another's place, or one is taken out."""
+        if one == two:
+            self.world.disks.take_out(one)
+        else:
             self.world.disks.exchange(one, two)
 
     # what people do
@@ -379,7 +386,7 @@ class History(RuleBasedStateMachine):
 
     # what clocks do
 
-    @rule(hours=st.sampled_from([1, 12, 24, 24 * 31, 24 * 100, 24 * 366, 24 * 366 * 10, -1, -24 * 40]))
+    @rule(hours=st.sampled_from([1, 12, 24, 24 * 31, 24 * 100, 24 * 366, 24 * 366 * 10, -1, -24 * 2]))
     def jump(self, hours: int) -> None:
         """The clock jumps, forward or back."""
         self.forward(dt.timedelta(hours=hours))
@@ -513,7 +520,7 @@ class Change:
         if trashed and self.after.at(copy.location, copy.path) == self._thing(copy).whole:
             done["brought back"] += 1
             return
-        done["let go"] += 1
+        done["let go from " + ("the trash" if trashed else "a lasting place" if copy.location in LASTING else "scratch")] += 1
         self._nobody_minds(copy)
         if not trashed:
             self._somebody_said_yes(copy)
