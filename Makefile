@@ -50,8 +50,9 @@ format: setup ## Lay out the code, and mend what can be mended by rule
 bench: setup ## Run every benchmark and print one table
 	@$(BIN)/python -P tests/benchmarks/run_all.py
 
-crash: setup ## Kill the demo with SIGKILL at ten random moments and see it complete each time
-	@COLDCHAIN_KILLS=$${COLDCHAIN_KILLS:-10} $(BIN)/pytest -m long -k crash -s tests
+crash: setup ## Kill each procedure with SIGKILL before every effect, then the demo at ten random moments; see both complete
+	@COLDCHAIN_POINTS=$${COLDCHAIN_POINTS:-all} $(BIN)/pytest -s tests/crash
+	@COLDCHAIN_KILLS=$${COLDCHAIN_KILLS:-10} $(BIN)/pytest -s tests/e2e/test_crash_demo.py
 
 histories: setup ## Try random histories for STEPS steps (20000) and hold the disks against a simple model; SEED repeats a run
 	@mkdir -p build && export TMPDIR=$$(mktemp -d -p $$([ -w /dev/shm ] && echo /dev/shm || echo $(CURDIR)/build)) && trap 'rm -rf "$$TMPDIR"' EXIT && \

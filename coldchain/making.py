@@ -137,7 +137,12 @@ def _made_before(ws: Workspace, step: Step, location: str) -> Made | None:
 
 def _finish(ws: Workspace, step: Step, artifact: Artifact, copy: Copy) -> bool:
     """Finish a copy that was recorded and then cut off, if its bytes still stand in staging or under their name."""
-    store, staged = ws.store(copy.location), transfer.staging(step.fingerprint)
+    with ws.catalogue.lease([artifact.id], Use.READ, ws.now()):
+        return _settle(ws, artifact, copy, transfer.staging(step.fingerprint))
+
+
+def _settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str) -> bool:
+    store = ws.store(copy.location)
     if store.exists(copy.path):
         transfer.verify_in_place(ws, artifact, copy, files.no_progress)
         return True
@@ -171,8 +176,9 @@ def _record(
         findings=outcome.findings,
     )
     artifact = Artifact(step.dataset, step.makes, manifest.digest, len(manifest.entries), size, activity.id, now)
-    copy = ws.catalogue.record(activity, artifact, location, now)
-    transfer.settle(ws, artifact, copy, staged, manifest)
+    with ws.catalogue.lease([artifact.id], Use.READ, now):  # a sweep may be emptying the trash of what is made again
+        copy = ws.catalogue.record(activity, artifact, location, now)
+        transfer.settle(ws, artifact, copy, staged, manifest)
     return Made(artifact, new=True, findings=outcome.findings)
 
 

@@ -76,7 +76,7 @@ def staging_of(artifact: Artifact) -> str:
 
 def trash(copy: Copy) -> str:
     """Folder at a location where a removed copy waits out its grace."""
-    return f"{TRASH}{copy.id}"
+    return f"{TRASH}{copy.id}-{copy.artifact.rpartition('@')[2][:12]}"
 
 
 def land(store: Store, source: Path, staged: str, names: Sequence[str], progress: files.Progress) -> Manifest:

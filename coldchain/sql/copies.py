@@ -74,7 +74,7 @@ def read_copies(
     """Copies that fulfil conditions, oldest first where no order is named."""
     joined = tables.copy.join(tables.artifact).join(tables.dataset)
     columns = (*tables.copy.c, tables.dataset.c.name, tables.artifact.c.level, tables.artifact.c.digest)
-    query = sa.select(*columns).select_from(joined).where(*conditions).order_by(*order, tables.copy.c.id).limit(limit)
+    query = sa.select(*columns).select_from(joined).where(*conditions).order_by(*(order or [tables.copy.c.id])).limit(limit)
     return [copy_of(row, f"{row.name}/{row.level}@{row.digest}") for row in db.execute(query)]
 
 

@@ -13,7 +13,7 @@ from coldchain.ledger import Facts
 from coldchain.levels import Level
 from coldchain.sql import tables
 from coldchain.sql.artifacts import activity_of
-from coldchain.sql.closure import made_from, made_of
+from coldchain.sql.closure import around
 from coldchain.sql.database import Database
 from coldchain.sql.holds import read_holds
 from coldchain.sql.keys import names, numbers
@@ -40,12 +40,12 @@ class Knowledge(Database):
         with self.reading.begin() as db:
             rows = _artifacts(db, datasets)
             artifacts = {row.id: _artifact(row) for row in rows}
-            around = sorted({*datasets, *(artifact.dataset for artifact in artifacts.values())})
+            named = sorted({*datasets, *(artifact.dataset for artifact in artifacts.values())})
             ids = {key: artifact.id for key, artifact in artifacts.items()}
             known = frozenset(ids.values())
-            ours = tables.dataset.c.name.in_(names(db, around))
+            ours = tables.dataset.c.name.in_(names(db, named))
             return Facts(
-                projects=_projects(db, around),
+                projects=_projects(db, named),
                 artifacts={artifact.id: artifact for artifact in artifacts.values()},
                 copies=_copies(db, ids),
                 activities=_activities(db, [artifact.activity for artifact in artifacts.values()]),
@@ -61,11 +61,9 @@ def _artifacts(db: sa.Connection, datasets: Sequence[str]) -> Sequence[sa.Row[An
     """Rows of the artifacts of some datasets, of what they are made from, and of what is made from them."""
     joined = tables.artifact.join(tables.dataset)
     ours = sa.select(tables.artifact.c.id).select_from(joined).where(tables.dataset.c.name.in_(names(db, datasets)))
-    above, below = made_of(ours), made_from(ours)
-    around = sa.union(sa.select(above.c.id), sa.select(below.c.id))
+    concerned = tables.artifact.c.id.in_(numbers(db, around(db, ours)))
     columns = (*(column for column in tables.artifact.c if column.name not in _LEFT_OUT), tables.dataset.c.name)
-    query = sa.select(*columns).select_from(joined).where(tables.artifact.c.id.in_(around))
-    return db.execute(query.order_by(tables.artifact.c.id)).all()
+    return db.execute(sa.select(*columns).select_from(joined).where(concerned).order_by(tables.artifact.c.id)).all()
 
 
 def _artifact(row: Any) -> Artifact:

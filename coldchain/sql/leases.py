@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from coldchain.errors import LeaseTaken, LocationUnreachable
+from coldchain.errors import LeaseTaken, TransientError
 from coldchain.holds import Lease, Use, blocks, holder_lives, new_holder
 from coldchain.sql import tables
 from coldchain.sql.database import Database
@@ -58,7 +58,7 @@ class Leases(Database):
 
     def _renew(self, holder: str, ended: threading.Event) -> None:
         while not ended.wait(LEASE.total_seconds() / 5):
-            with suppress(LocationUnreachable), self.writing.begin() as db:  # a round may fail: a lease lasts for five
+            with suppress(TransientError), self.writing.begin() as db:  # a round may fail: a lease lasts for five
                 db.execute(sa.update(tables.lease).where(tables.lease.c.holder == holder).values(until=dt.datetime.now(dt.UTC) + LEASE))
 
     def leases(self, now: dt.datetime) -> list[Lease]:

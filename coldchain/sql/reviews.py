@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from coldchain.sql import tables
-from coldchain.sql.closure import made_from
+from coldchain.sql.closure import downstream
 from coldchain.sql.database import Database
 from coldchain.sql.keys import artifact_keys, numbers
 
@@ -82,6 +82,5 @@ def _due_for_review(db: sa.Connection, now: dt.datetime, limit: int) -> list[int
 
 def look_again(db: sa.Connection, artifacts: sa.Select[tuple[int]], *conditions: sa.ColumnElement[bool]) -> None:
     """Have artifacts, and whatever is made from them, looked at again; only those that fulfil the conditions."""
-    below = made_from(artifacts)
-    affected = tables.artifact.c.id.in_(sa.select(below.c.id))
+    affected = tables.artifact.c.id.in_(numbers(db, downstream(db, artifacts)))
     db.execute(sa.update(tables.artifact).where(affected, *conditions).values(check_at=tables.EPOCH))

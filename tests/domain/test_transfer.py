@@ -168,6 +168,21 @@ def test_a_damaged_source_is_not_passed_on(ws: Workspace, ingested: Artifact, ho
     assert staging(ws, "backup") == []
 
 
+def test_a_source_whose_mount_goes_is_not_blamed(ws: Workspace, ingested: Artifact) -> None:
+    """The source's files are missing because its mount is: it keeps its state, and the next source is used."""
+    transfer.deliver(ws, ingested, "cold")
+    root = ws.stores["nas"].store.root
+
+    def unmount(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+        folder = real()
+        root.rename(root.with_name("unmounted"))
+        return folder
+
+    ws.stores["nas"].faults["local"] = unmount
+    assert transfer.deliver(ws, ingested, "backup").state is CopyState.VERIFIED
+    assert [copy.state for copy in ws.catalogue.copies(location="nas")] == [CopyState.VERIFIED]
+
+
 def test_no_good_copy_is_said(ws: Workspace, ingested: Artifact) -> None:
     """Where no copy has the bytes any more the message names the file, and nothing takes the artifact's place."""
     damage(ws, ingested, "nas", "bit")
