@@ -20,7 +20,7 @@ SOURCES := $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' -not -n
 PARALLEL ?= 2
 TESTS ?= tests
 
-.PHONY: help setup demo ui test check format bench crash histories lock clean
+.PHONY: help setup demo ui test check format bench crash histories mutants lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -58,6 +58,9 @@ histories: setup ## Try random histories for STEPS steps (20000) and hold the di
 	@mkdir -p build && export TMPDIR=$$(mktemp -d -p $$([ -w /dev/shm ] && echo /dev/shm || echo $(CURDIR)/build)) && trap 'rm -rf "$$TMPDIR"' EXIT && \
 	seed=$${SEED:-$$RANDOM} && echo "make histories: SEED=$$seed" && \
 	COLDCHAIN_STEPS=$${STEPS:-20000} $(BIN)/pytest -q -s --timeout=0 -p no:cacheprovider --hypothesis-seed=$$seed tests/histories
+
+mutants: setup ## Take out the guards of what decides and removes, one by one, and see a test go red for each (MODULES=coldchain/consent.py for one)
+	@$(BIN)/python tests/mutants/mutate.py $(MODULES)
 
 lock: ## Resolve the locked packages anew (needs a network and uv)
 	infra/lock/update.sh

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldchain.errors import ConfigurationError, TransientError
+from deployments import automations
 from deployments.children import start_child, stop_child
 from deployments.server import ServerInfo, free_port, log_tail, port_is_free, private_environment, running_server
 
@@ -63,6 +64,7 @@ def serving(site: Path, *, home: Path, port: int | None = None) -> Iterator[Serv
         env = {**private_environment(server.home), "PREFECT_API_URL": server.url_api, "COLDCHAIN_SITE": str(site)}
         create_work_pool()
         register(env, cwd=neutral)
+        automations.register_here()
         yield stack.enter_context(_running_worker(server, env, cwd=neutral))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -49,3 +50,22 @@ def test_every_deployment_is_registered_and_the_night_is_planned(tmp_path: Path)
         assert {run.expected_start_time.strftime("%H:%M %Z") for run in planned} == {"02:30 UTC"}
         assert {run.parameters["form"]["dry_run"] for run in planned} == {False}
         assert scheduled_runs("sweep") == []
+
+
+def test_the_command_registers_everything_and_again_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`coldchain register` makes deployments and automations on the server that is named; the second time it changes no automation."""
+    from prefect.client.orchestration import get_client
+    from typer.testing import CliRunner
+
+    from deployments.cli import app
+
+    assert CliRunner().invoke(app, ["register"]).exit_code == 1
+    with running_server(tmp_path / "prefect", ui=False, services=False) as server:
+        monkeypatch.setenv("PREFECT_API_URL", server.url_api)
+        first, again = (CliRunner().invoke(app, ["register", "--json"]) for _ in range(2))
+        with get_client(sync_client=True) as client:
+            found = client.read_automations()
+    assert (first.exit_code, again.exit_code) == (0, 0), first.output
+    assert sorted(json.loads(first.output)["automations"]) == sorted(automation.name for automation in found)
+    assert len(found) == 4
+    assert json.loads(again.output)["automations"] == []
