@@ -121,19 +121,21 @@ def hold(
 @app.command()
 def doctor(
     register: Annotated[bool, typer.Option(help="Register locations that have no identity yet.")] = False,
+    heartbeat: Annotated[bool, typer.Option("--heartbeat", help="Only say whether a sweep ended in time.")] = False,
+    hours: Annotated[float, typer.Option(min=1, help="With --heartbeat: how long ago the last sweep may have ended.")] = 26,
     site: SiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check the site: tools, rights, space, clocks, write-protection, server; exit code 1 where something is wrong."""
+    from deployments import doctor as looking
     from deployments import tables
-    from deployments.doctor import examine
     from tasks.workspace import open_workspace
 
     with said(as_json):
         ws = open_workspace(site)
         if register:
             ws.register()
-        findings = examine(ws)
+        findings = [looking.heartbeat(ws, hours)] if heartbeat else looking.examine(ws)
         printed([asdict(finding) for finding in findings], as_json, lambda: tables.findings(findings))
         if not all(finding.ok for finding in findings):
             raise typer.Exit(1)

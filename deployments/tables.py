@@ -127,7 +127,8 @@ def findings(found: Sequence[Finding]) -> None:
     """What the doctor looked at."""
     table = _table("Doctor", "looked at", "fine", "found", "try")
     for each in found:
-        table.add_row(each.what, _yes(each.ok), escape(each.found), escape(each.hint))
+        fine = "[yellow]look[/yellow]" if each.warning else _yes(each.ok)
+        table.add_row(each.what, fine, escape(each.found), escape(each.hint))
     console.print(table)
 
 

@@ -63,6 +63,17 @@ def test_the_doctor_finds_a_location_that_is_not_mounted(site: Path) -> None:
     assert "mount it" in wrong[0]["hint"]
 
 
+def test_the_heartbeat_is_the_last_sweep(site: Path) -> None:
+    """`doctor --heartbeat` looks at nothing else: exit code 1 and one plain line until a sweep that was no dry run has ended."""
+    shutil.rmtree(site.parent / "nas")
+    assert run("sweep", "--site", site).exit_code == 0
+    missing = run("doctor", "--heartbeat", "--site", site, "--json")
+    assert missing.exit_code == 1
+    assert [finding["what"] for finding in json.loads(missing.output)] == ["heartbeat"]
+    assert run("sweep", "--remove", "--site", site).exit_code == 0
+    assert run("doctor", "--heartbeat", "--hours", "1", "--site", site).exit_code == 0
+
+
 def test_the_doctor_does_not_take_another_medium_for_a_location(site: Path) -> None:
     """`--register` gives no second identity to a location that was registered as another medium."""
     shutil.rmtree(site.parent / "nas" / ".coldchain")
