@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coldchain import files, transfer
-from coldchain.copies import Artifact, CopyState
+from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.errors import ColdchainError, IntegrityError
 from coldchain.manifest import Manifest
 from coldchain.reading import absent
@@ -14,6 +14,9 @@ from coldchain.reading import absent
 if TYPE_CHECKING:
     from coldchain.store import Store
     from coldchain.workspace import Workspace
+
+ASIDE = ".coldchain/aside"
+"""Below this folder of a location the bytes of damaged copies are kept."""
 
 MOST = 5
 """Files that a message names."""
@@ -58,7 +61,15 @@ def _folders(ws: Workspace, artifact: Artifact) -> Iterator[tuple[Store, str]]:
     copies = [copy for copy in ws.catalogue.copies(artifact=artifact.id) if copy.state is not CopyState.REMOVED]
     places = [(copy.location, path) for copy in copies for path in (copy.path, transfer.trash(copy))]
     places += [(each.location, each.path) for each in ws.catalogue.asides() if each.artifact == artifact.id]
-    return ((ws.stores[name], path) for name, path in places if name in ws.stores and not absent(ws, name))
+    places += [(copy.location, path) for copy in copies for path in _moved(ws, copy)]
+    return ((ws.stores[name], path) for name, path in dict.fromkeys(places) if name in ws.stores and not absent(ws, name))
+
+
+def _moved(ws: Workspace, copy: Copy) -> list[str]:
+    """Folders of a copy that were moved aside; a repair that was cut off may not have written the last one down."""
+    if copy.location not in ws.stores or absent(ws, copy.location):
+        return []
+    return [f"{ASIDE}/{name}" for name in ws.stores[copy.location].children(ASIDE) if name.startswith(f"{copy.id}-")]
 
 
 def _manifest(artifact: Artifact, folders: Sequence[tuple[Store, str]], tried: Sequence[str]) -> Manifest:

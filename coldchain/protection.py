@@ -36,7 +36,19 @@ def protect(folder: Path, wanted: Protection) -> Probe:
     if wanted is not Protection.STRONGEST:
         return _demand(folder, wanted, _apply(folder, wanted))
     found = _try(folder, Protection.PERMISSIONS)
-    return found if found.in_force else _try(folder, Protection.IMMUTABLE)
+    if found.in_force and not _immutable(folder):
+        return found
+    strongest = _try(folder, Protection.IMMUTABLE)
+    return strongest if strongest.in_force else found
+
+
+def _immutable(folder: Path) -> bool:
+    """Whether a folder has the immutable flag already, as a run that was cut off leaves it."""
+    handle = _open_folder(folder)
+    try:
+        return bool(_flags(handle) & IMMUTABLE)
+    finally:
+        os.close(handle)
 
 
 def probe(folder: Path, method: Protection) -> Probe:

@@ -43,7 +43,7 @@ class Repaired:
 
 def aside(copy: Copy, number: int) -> str:
     """Folder at a location where the bytes of a damaged copy are kept."""
-    return f".coldchain/aside/{copy.id}-{number}"
+    return f"{gathering.ASIDE}/{copy.id}-{number}"
 
 
 def repair(ws: Workspace, copy: Copy, progress: files.Progress = files.no_progress, rounds: Rounds | None = None) -> Copy:
