@@ -43,10 +43,10 @@ class Drive:
         """Kill the procedure, and each rerun before the next point, then run it to its end; what is wrong at any time."""
         wrong = []
         clone(self.prepared, self.site)
-        for point in points:
+        for order, point in enumerate(points):
             if crashing.kill(partial(self.procedure.run, self.site), self.site, point):
                 wrong += self._apart(self._now)
-            elif point == points[0]:
+            elif order == 0:  # a rerun may well have less to do
                 wrong.append("it ended before it was killed")
         wrong += [f"after the rerun: {each}" for each in self._apart(self._rerun)]
         remove(self.site)

@@ -40,8 +40,6 @@ DISPOSING = {"rules": [*KEPT, REMADE], **MONTHLY}
 LATER = r": after the rerun: (another run: )?"
 LEFT_UNDER_ITS_NAME = LATER + r"tree scratch/(projects|\.coldchain/trash)\S*: "
 """A copy that was trashed and not moved yet stays under its own name until it is deleted: no sweep before that moves it."""
-CALLED_PERMISSIONS = LATER + r"copies \d+ protection: expected immutable, got permissions"
-"""A folder that is immutable already is said to be protected by permissions: the probe cannot tell."""
 ASIDE_UNPROTECTED = LATER + r"tree \S+/\.coldchain/aside/\d+-\d+: "
 """A folder whose protection was lifted to move it aside does not get it back; the files in it keep theirs."""
 
@@ -306,10 +304,10 @@ CARELESS: Mapping[str, Procedure] = {
 """Procedures that are wrong, each in one way: what kills them has to notice."""
 
 TABLE: Mapping[str, Procedure] = {
-    "ingest": Procedure(nothing, ingest, known=(CALLED_PERMISSIONS,)),
+    "ingest": Procedure(nothing, ingest),
     "make": Procedure(ingest, convert),
-    "make-on-the-nas": Procedure(ingest, convert_on_the_nas, known=(CALLED_PERMISSIONS,)),
-    "archive": Procedure(made, archive, known=(CALLED_PERMISSIONS,)),
+    "make-on-the-nas": Procedure(ingest, convert_on_the_nas),
+    "archive": Procedure(made, archive),
     "purge": Procedure(staged, sweep, MONTHLY),
     "purge-approved": Procedure(approved, sweep, ASKING),
     "trash": Procedure(staged, sweep, PATIENT, known=(LEFT_UNDER_ITS_NAME,)),
@@ -319,8 +317,8 @@ TABLE: Mapping[str, Procedure] = {
     "bring-back-half-deleted": Procedure(half_deleted, stage, PATIENT),
     "sweep-brings-back": Procedure(needed_again, two_sweeps, PATIENT, days=8),
     "audit": Procedure(flipped, auditing.audit, days=40),
-    "repair": Procedure(suspect, repair, known=(CALLED_PERMISSIONS, ASIDE_UNPROTECTED)),
+    "repair": Procedure(suspect, repair, known=(ASIDE_UNPROTECTED,)),
     "repair-lost": Procedure(lost, repair),
-    "repair-gathers": Procedure(scattered, repair, known=(CALLED_PERMISSIONS, ASIDE_UNPROTECTED)),
-    "repair-gathers-halves": Procedure(halves, repair, known=(CALLED_PERMISSIONS, ASIDE_UNPROTECTED)),
+    "repair-gathers": Procedure(scattered, repair, known=(ASIDE_UNPROTECTED,)),
+    "repair-gathers-halves": Procedure(halves, repair, known=(ASIDE_UNPROTECTED,)),
 }

@@ -38,7 +38,9 @@ def driver(*flags: str) -> Iterator[Drive]:
         def ask(procedure: str, folder: Path, **how: Any) -> dict[str, Any]:
             asking.write(json.dumps({"procedure": procedure, "folder": str(folder), **how}) + "\n")
             asking.flush()
-            found: dict[str, Any] = json.loads(answering.readline())
+            if not (line := answering.readline()):
+                pytest.fail(f"drive.py ended at {procedure} with exit code {process.wait()}")
+            found: dict[str, Any] = json.loads(line)
             if "failed" in found:
                 pytest.fail(found["failed"])
             return found
