@@ -59,6 +59,7 @@ def test_the_command_registers_everything_and_again_nothing(tmp_path: Path, monk
 
     from deployments.cli import app
 
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert CliRunner().invoke(app, ["register"]).exit_code == 1
     with running_server(tmp_path / "prefect", ui=False, services=False) as server:
         monkeypatch.setenv("PREFECT_API_URL", server.url_api)
