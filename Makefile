@@ -20,7 +20,7 @@ SOURCES := $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*' -not -n
 PARALLEL ?= 2
 TESTS ?= tests
 
-.PHONY: help setup demo ui test check format bench crash histories mutants lock clean
+.PHONY: help setup demo ui test check format bench crash histories fuzz mutants lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -56,8 +56,13 @@ crash: setup ## Kill each procedure with SIGKILL before every effect, then the d
 
 histories: setup ## Try random histories for STEPS steps (20000) and hold the disks against a simple model; SEED repeats a run
 	@mkdir -p build && export TMPDIR=$$(mktemp -d -p $$([ -w /dev/shm ] && echo /dev/shm || echo $(CURDIR)/build)) && trap 'rm -rf "$$TMPDIR"' EXIT && \
-	seed=$${SEED:-$$RANDOM} && echo "make histories: SEED=$$seed" && \
-	COLDCHAIN_STEPS=$${STEPS:-20000} $(BIN)/pytest -q -s --timeout=0 -p no:cacheprovider --hypothesis-seed=$$seed tests/histories
+	seed=$${SEED:-$$RANDOM} && echo "make histories: SEED=$$seed PARALLEL=$(PARALLEL)" && \
+	export COLDCHAIN_STEPS=$$(( ($${STEPS:-20000} + $(PARALLEL) - 1) / $(PARALLEL) )) && \
+	seq 0 $$(( $(PARALLEL) - 1 )) | xargs -I{} -P $(PARALLEL) bash -c \
+	'$(BIN)/pytest -q -s --timeout=0 -p no:cacheprovider --hypothesis-seed=$$(( '$$seed' + {} )) tests/histories'
+
+fuzz: setup ## Hand EXAMPLES (20000) odd names, descriptions and manifests to each parser
+	@COLDCHAIN_FUZZ=$${EXAMPLES:-20000} $(BIN)/pytest -q --timeout=0 -p no:cacheprovider tests/fuzz
 
 mutants: setup ## Take out the guards of what decides and removes, one by one, and see a test go red for each (MODULES=coldchain/consent.py for one)
 	@$(BIN)/python tests/mutants/mutate.py $(MODULES)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from coldchain import consent, planning, retention
+from coldchain import consent, legal_holds, planning, retention
 from coldchain.dues import later
 from coldchain.errors import NotInCatalogue, Refused
 from coldchain.proposals import Answer, Proposal
@@ -188,4 +188,6 @@ def last_day(now: dt.datetime, days: int) -> dt.date:
 
 def prolong(ws: Workspace, dataset: str, days: int, reason: str, who: str) -> Hold:
     """Say "not yet" to all of a dataset, for so many days from now; the longest of its holds counts."""
-    return ws.catalogue.add_hold(dataset, reason, who, last_day(ws.now(), days))
+    held = ws.catalogue.add_hold(dataset, reason, who, last_day(ws.now(), days))
+    legal_holds.keep_up(ws, [dataset])
+    return held

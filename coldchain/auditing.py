@@ -7,16 +7,16 @@ back until it is clear that the location itself is not to blame: a broken mount 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from coldchain import files, provenance, transfer
+from coldchain import files, inspecting, provenance, shelving
 from coldchain.copies import Copy, CopyState
 from coldchain.errors import InputError, LeaseTaken
 from coldchain.holds import Use
 from coldchain.location import Location, Medium
-from coldchain.reading import Outcome, Reading, absent, read
+from coldchain.reading import Outcome, Reading, absent, incomplete, read
 
 if TYPE_CHECKING:
     from coldchain.workspace import Workspace
@@ -29,12 +29,15 @@ PAGE = 500
 UNREAD_MOST = 20
 """So many copies that cannot be read now end the night at their location."""
 
+STARVED = 2
+"""So many times its own time a location waits for its turn, before it comes first."""
+
 _COST = {Medium.DISK: 0, Medium.OBJECT: 1, Medium.TAPE: 2}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A copy that does not match."""
+    """A copy that is not as it should be, and how it was found."""
 
     copy: Copy
     artifact: str
@@ -48,6 +51,7 @@ class Place:
     Attributes:
         suspect: what does not match, and does not count any more.
         unjudged: what does not match, and was left as it is, because the location was to blame or went away.
+        incomplete: conversions that are as they were written, and lack something by the rules of today; they count as before.
         left: copies that could not be read now, and why.
         ended: why the audit ended before everything that is due was read.
         braked: why the location was to blame.
@@ -58,6 +62,7 @@ class Place:
     bytes: int = 0
     suspect: list[Failure] = field(default_factory=list)
     unjudged: list[Failure] = field(default_factory=list)
+    incomplete: list[Failure] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     ended: str = ""
     braked: str = ""
@@ -120,6 +125,13 @@ class Round:
             self._fail(Failure(now, artifact.label, reading.found))
         return reading
 
+    def look(self, copy: Copy) -> None:
+        """Look whether a conversion that was just read back is whole; it counts as before."""
+        artifact = self.ws.catalogue.artifact(copy.artifact)
+        if lacks := incomplete(self.ws, artifact, copy):
+            self.tell(f"{artifact.label} at {copy.location} is as it was written, and not whole: {lacks}")
+            self.place.incomplete.append(Failure(copy, artifact.label, lacks))
+
     def leave(self, copy: Copy, why: str) -> None:
         """Leave a copy for another night."""
         self.place.left.append(f"{copy.artifact[:80]}: {why}")
@@ -134,7 +146,7 @@ class Round:
         for failure in self.place.unjudged:
             now = current(self.ws, failure.copy)
             if now is not None and now.verified_at == failure.copy.verified_at:
-                transfer.doubt(self.ws, failure.copy, failure.found)
+                inspecting.doubt(self.ws, failure.copy, failure.found)
                 self.place.suspect.append(failure)
         self.place.unjudged = []
 
@@ -179,8 +191,9 @@ def audit(
     Raises:
         InputError: the site has no such lasting location.
     """
+    shelving.notice(ws)
     audited = Audited(night_of(ws.now()), ws.policy.audit.bytes_a_night if budget is None else budget)
-    for location in order(_chosen(ws, locations)):
+    for location in order(_chosen(ws, locations), waits(ws)):
         audited.places.append(_audit(ws, location.name, audited, tell, progress))
     return audited
 
@@ -212,9 +225,28 @@ def release(ws: Workspace, location: str, reason: str) -> None:
     ws.catalogue.release_brake(location, provenance.who(), reason, ws.now())
 
 
-def order(locations: Iterable[Location]) -> list[Location]:
-    """The cheapest to read first: disk before object before tape."""
-    return sorted(locations, key=lambda location: _COST[location.medium])
+def order(locations: Iterable[Location], waits: Mapping[str, float]) -> list[Location]:
+    """The cheapest to read first: disk before object before tape; before all, what has waited for twice its time, the longest first.
+
+    Without that, a budget that is always short would be spent on disks, and tape would never be read. Pure.
+    """
+    return sorted(locations, key=lambda location: (_overdue(waits.get(location.name, 0)), _COST[location.medium]))
+
+
+def _overdue(wait: float) -> float:
+    """Minus how often its time has passed where that is twice or more; 0: it can wait its turn."""
+    return -wait if wait >= STARVED else 0
+
+
+def waits(ws: Workspace) -> dict[str, float]:
+    """How long the oldest reading at each lasting location has waited, in the policy's times; for ever where none is known."""
+    found, now = {}, ws.now()
+    for location in (each.name for each in ws.site.locations if not each.transient):
+        every = dt.timedelta(days=max(ws.policy.audit.every(location), 1))
+        for copy in ws.catalogue.audit_due(location, now, 1, now):
+            known = copy.verified_at if copy.verified_at and copy.verified_at <= now else None
+            found[location] = (now - known) / every if known else float("inf")
+    return found
 
 
 def night_of(now: dt.datetime) -> dt.date:
@@ -240,7 +272,7 @@ def _audit(ws: Workspace, location: str, audited: Audited, tell: Tell, progress:
     at = Round(ws, location, tell, progress)
     place = at.place
     place.braked = ws.catalogue.brakes().get(location, "")
-    place.ended = "it is stopped until a person releases it" if place.braked else absent(ws, location)
+    place.ended = "it is stopped until a person releases it" if place.braked else shelving.away(ws, location) or absent(ws, location)
     for copy in () if place.ended else _due(ws, location):
         place.ended = _over(at, audited)
         if place.ended:
@@ -266,8 +298,10 @@ def _read_leased(at: Round, copy: Copy, night: dt.date) -> None:
     """Read one copy back while nobody may remove it; one that is being removed or made is left."""
     try:
         with at.ws.catalogue.lease([copy.artifact], Use.READ, at.ws.now()):
-            before = at.place.bytes
-            if at.read(copy).outcome is not Outcome.UNREAD:
+            before, outcome = at.place.bytes, at.read(copy).outcome
+            if outcome is Outcome.MATCHES:
+                at.look(copy)
+            if outcome is not Outcome.UNREAD:
                 at.ws.catalogue.add_audited(night, copy.location, 1, at.place.bytes - before)
     except LeaseTaken as error:
         at.leave(copy, str(error))

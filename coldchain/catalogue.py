@@ -9,15 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from coldchain.choices import Choice, Making
     from coldchain.copies import Artifact, Aside, Copy, CopyState, Total
     from coldchain.dataset import Dataset, Project
     from coldchain.holds import Hold, Lease, Use
     from coldchain.ledger import Facts
     from coldchain.levels import Level
+    from coldchain.media import Whereabouts
     from coldchain.overrides import Check, Override
     from coldchain.policy import Ground
     from coldchain.proposals import Answer, Notice, Proposal
     from coldchain.provenance import Activity
+    from coldchain.recall import Recall, RecallState
+    from coldchain.watching import Acquisition
 
 Review = tuple[str, "dt.datetime | None", "tuple[str, ...] | None"]
 """An artifact's id, when it has to be looked at next, and what it lacks (nothing where it stands)."""
@@ -44,6 +48,15 @@ class Catalogue(Protocol):
     def dataset(self, dataset: str) -> Dataset:
         """One dataset by ``project/name``; raises NotInCatalogue."""
 
+    def acquisitions(self) -> list[Acquisition]:
+        """What is known of every acquisition folder, by name."""
+
+    def save_acquisition(self, found: Acquisition) -> None:
+        """Write down what is known of an acquisition folder."""
+
+    def forget_acquisition(self, folder: str) -> None:
+        """An acquisition folder is not there any more."""
+
     def record(self, activity: Activity, artifact: Artifact, location: str, now: dt.datetime) -> Copy:
         """Write down, in one step, how an artifact was made and a copy of it that is being put in place (`copying`)."""
 
@@ -59,6 +72,15 @@ class Catalogue(Protocol):
     def activity(self, activity: str) -> Activity:
         """How something was made; raises NotInCatalogue."""
 
+    def makings(self, dataset: str | None = None) -> list[Making]:
+        """Every time that an artifact was made, oldest first; the same bytes may have been made in several ways."""
+
+    def choose(self, choices: Sequence[Choice], how: str) -> None:
+        """Write down what a person chose as current, all in one step with a receipt of each; raises NotInCatalogue."""
+
+    def choices(self, dataset: str | None = None) -> list[Choice]:
+        """What people chose as current, oldest first: of each level the last one holds."""
+
     def copies(self, *, artifact: str | None = None, location: str | None = None, states: Sequence[CopyState] = ()) -> list[Copy]:
         """Copies, oldest first."""
 
@@ -71,8 +93,14 @@ class Catalogue(Protocol):
     def change_copy(self, copy: int, **changes: Any) -> Copy:
         """Change a copy's state, times, protection or detail."""
 
-    def close_removals(self, copies: Sequence[int], receipt: Mapping[str, Any], who: str, now: dt.datetime) -> str:
-        """Mark copies whose bytes are gone as removed, close their proposals and keep the receipt, in one step; returns its digest."""
+    def begin_deletion(self, copy: int, account: Mapping[str, Any]) -> None:
+        """Write down what a receipt will say of a copy in the trash, before its bytes go; raises RemovalRefused."""
+
+    def deleting(self, copy: int) -> bool:
+        """Whether the deletion of a copy was begun, and has no receipt yet."""
+
+    def close_removals(self, copies: Sequence[int], policy: str, who: str, now: dt.datetime) -> str:
+        """Mark copies whose bytes are gone as removed, and write the receipt from their accounts, in one step; returns its digest."""
 
     def totals(self) -> list[Total]:
         """Copies and bytes of what is there, by location, level and state."""
@@ -83,7 +111,7 @@ class Catalogue(Protocol):
     def due_datasets(self, now: dt.datetime, early: Mapping[str, dt.datetime]) -> list[str]:
         """Datasets, oldest first, with a copy that is due by now, or by its location's early day, or that people were told of."""
 
-    def pressure(self, location: str, wanted: int) -> dt.datetime | None:
+    def pressure(self, location: str, wanted: int, now: dt.datetime) -> dt.datetime | None:
         """Day up to which copies at a location have to go until so many bytes are free; the last day where all are too few."""
 
     def falling_due(self, after: dt.datetime, until: dt.datetime, limit: int) -> list[Copy]:
@@ -137,17 +165,38 @@ class Catalogue(Protocol):
     def asides(self, location: str | None = None) -> list[Aside]:
         """What was set aside, oldest first."""
 
+    def save_recall(self, found: Recall) -> None:
+        """Write a recall down; another of the same artifact to the same place is this one."""
+
+    def recalls(self, state: RecallState | None = None) -> list[Recall]:
+        """Recalls in some state, or all; the oldest first."""
+
     def identity(self, location: str) -> str | None:
         """Identity that a location had when it was registered."""
 
     def save_identity(self, location: str, identity: str, now: dt.datetime) -> None:
         """Register a location's identity; raises where it has another one already."""
 
+    def media(self) -> Mapping[str, Whereabouts]:
+        """Where each medium that is taken away is, by its location."""
+
+    def save_medium(self, found: Whereabouts) -> None:
+        """Write down where a medium is now, with a receipt, and have what stands on it looked at again."""
+
+    def seen_medium(self, location: str, now: dt.datetime) -> None:
+        """Note that a medium showed its identity."""
+
     def add_hold(self, dataset: str, reason: str, who: str, until: dt.date) -> Hold:
         """Hold a dataset until a day."""
 
+    def last_said(self) -> tuple[int, int]:
+        """Numbers of the newest hold and of the newest receipt: where neither changed, nobody held, answered or set anything aside."""
+
     def end_hold(self, hold: int) -> None:
         """End a hold."""
+
+    def ever_held(self) -> list[str]:
+        """Datasets that somebody ever held, in order."""
 
     def holds(self, dataset: str | None = None) -> list[Hold]:
         """Holds that were not ended, whatever their day."""
@@ -207,6 +256,9 @@ class Catalogue(Protocol):
 
     def receipts(self, kind: str | None = None, *, since: dt.datetime | None = None, limit: int | None = None) -> list[dict[str, Any]]:
         """Receipts, oldest first, each with its digest; of a kind, since a moment and only the newest so many, where asked."""
+
+    def broken_receipts(self, limit: int) -> list[int]:
+        """Numbers of those of the newest so many receipts that are not what was written, or whose follower says that it follows another."""
 
     def last_receipt(self, kind: str) -> dict[str, Any] | None:
         """The newest receipt of a kind."""

@@ -32,7 +32,8 @@ class Complaint:
         return ".".join(str(part) for part in self.place) or "the whole file"
 
     def __str__(self) -> str:
-        parts = {"expected": self.expected, "got": str(self.got)[:_LONGEST], "try": self.hint}
+        got = None if self.got is None else str(self.got)[:_LONGEST]
+        parts = {"expected": self.expected, "got": got, "try": self.hint}
         return f"{self.field}: {self.what} ({', '.join(f'{name} {value}' for name, value in parts.items() if value is not None)})"
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from coldchain.dues import later
-from coldchain.policy import Approval, Disposal, Ground, Lifetime, Policy, Purge, Rule
+from coldchain.policy import Approval, Disposal, Ground, Lifetime, Policy, Purge, Retiring, Rule
 from coldchain.proposals import Answer, Proposal
 
 if TYPE_CHECKING:
@@ -29,11 +29,16 @@ class Consent(Enum):
 
 @dataclass(frozen=True)
 class Terms:
-    """On what terms a copy goes: how long it is told before, whose yes it needs, and how long it stays in the trash."""
+    """On what terms a copy goes: how long it is told before, whose yes it needs, how long it stays in the trash, and who may say yes."""
 
     notice_days: float
     grace_days: float
     approval: Approval
+    approvers: tuple[str, ...] = ()
+
+    def agreed(self, proposal: Proposal) -> bool:
+        """Whether somebody said yes who may still say it."""
+        return proposal.answer is Answer.YES and (not self.approvers or proposal.who.partition(" for ")[0] in self.approvers)
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,17 @@ class Verdict:
 
 def terms_of(location: Location, rule: Rule, policy: Policy, ground: Ground) -> Terms:
     """The policy's terms for a removal."""
-    part: Purge | Disposal | Lifetime | None = policy.purge_of(rule) if location.transient else rule.disposal
+    part: Purge | Disposal | Lifetime | Retiring | None = policy.purge_of(rule) if location.transient else rule.disposal
     if ground is Ground.LIFETIME:
         part = rule.lifetime
+    if ground is Ground.MOVED:
+        part = policy.retiring
     if part is None:  # a copy that nothing in the policy lets go is not asked about; were it, a person would have to say yes
         return Terms(0, 36_600, Approval.PERSON)
-    return Terms(part.notice_days, part.grace_days, _approval(part, ground))
+    return Terms(part.notice_days, part.grace_days, _approval(part, ground), policy.approvers_of(rule))
 
 
-def _approval(part: Purge | Disposal | Lifetime, ground: Ground) -> Approval:
+def _approval(part: Purge | Disposal | Lifetime | Retiring, ground: Ground) -> Approval:
     if not isinstance(part, Purge):
         return part.approval
     return part.approval.original_stands if ground is Ground.ORIGINAL_STANDS else part.approval.remake
@@ -79,10 +86,15 @@ def kept_up(ledger: Ledger, copy: Copy, ground: Ground, terms: Terms) -> Verdict
     proposal = ledger.proposed.get(copy.id)
     if proposal is not None and proposal.answer is Answer.NO:
         return Verdict(Consent.REFUSED, (_no(proposal),))
-    agreed = proposal is not None and proposal.answer is Answer.YES and proposal.ground is ground
+    agreed = proposal is not None and terms.agreed(proposal) and proposal.ground is ground
     if terms.approval is Approval.PERSON and not agreed:
         return Verdict(Consent.UNTOLD, (f"its ground is {ground} now, and nobody said yes to that",))
     return Verdict(Consent.GIVEN)
+
+
+def refused(ledger: Ledger, dataset: str) -> list[str]:
+    """What people said no to in a dataset: a no leaves all of it alone, until the same notice gets a yes."""
+    return [_no(proposal) for proposal in ledger.refused_of.get(dataset, ())]
 
 
 def _no(proposal: Proposal) -> str:
@@ -107,6 +119,7 @@ def _awaited(proposal: Proposal, terms: Terms, now: dt.datetime) -> Verdict:
     goes = later(proposal.told_at, terms.notice_days)
     if goes > now:
         return Verdict(Consent.AWAITED, (f"{told}, may go from {goes.date()}",))
-    if terms.approval is Approval.PERSON and proposal.answer is not Answer.YES:
-        return Verdict(Consent.AWAITED, (f"{told}, waits for a person's yes",))
+    if terms.approval is Approval.PERSON and not terms.agreed(proposal):
+        barred = f"{proposal.who} said yes, and may not any more; " if proposal.answer is Answer.YES else ""
+        return Verdict(Consent.AWAITED, (f"{told}, {barred}waits for a person's yes",))
     return Verdict(Consent.GIVEN, (told, f"approved by {proposal.who}") if proposal.answer is Answer.YES else (told,))

@@ -15,6 +15,13 @@ DatasetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
 WellName = Annotated[str, Field(pattern=r"^[A-Z]{1,2}[0-9]{2}$", description="e.g. A01")]
 
 
+FILES = "files"
+"""Pattern of a dataset whose own files (CZI, ND2, LIF, IMS, OME-TIFF, OME-Zarr) say what images there are."""
+
+OPAQUE = "opaque"
+"""Pattern of a dataset that is kept as it is, and of which no images are made."""
+
+
 class Project(BaseModel):
     """People, title, data origin, agreement, access and embargo, retention class."""
 
@@ -37,8 +44,12 @@ class Dataset(BaseModel):
 
     project: ProjectId
     name: DatasetName
-    pattern: str = Field(description="file-name pattern of the instrument, see coldchain.imaging.naming")
-    channels: dict[int, str] = Field(description="channel number in the file names: channel name")
+    pattern: str = Field(
+        FILES,
+        description="`files`: what the instrument's own files say; `opaque`: data that no images are made of; or, for a plate of TIFF"
+        " images, how the instrument names them, see coldchain.imaging.naming",
+    )
+    channels: dict[int, str] = Field(default_factory=dict, description="channel number in the names of TIFF images: channel name")
     pixel_size_um: float | None = Field(None, gt=0, le=1000, description="µm per pixel")
     plate_map: dict[WellName, dict[str, str | float]] = Field(default_factory=dict, description="well: treatment, dose, …")
     acquired_at: AwareDatetime | None = None

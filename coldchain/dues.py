@@ -61,5 +61,7 @@ def fall_due(
         purge, last = policy.purge_of(rule), purge_due(arrived, location, FOR_EVER)
         idle = later(asked, purge.idle_days) if asked else arrived
         return min(last, max(purge_due(arrived, location, purge.after_days), idle))
+    if location.retiring:
+        return arrived
     dates = (lifetime_end(artifact, rule), disposal_due(artifact, arrived, asked, rule))
     return min((date for date in dates if date is not None), default=None)

@@ -14,13 +14,17 @@
     │   ├── Refused                 a rule says no
     │   │   ├── EgressRefused       these data may not go there (origin, agreement, embargo)
     │   │   ├── RemovalRefused      what the policy asks for would not stand without it
+    │   │   ├── SizeRefused         a place does not take so much, or so large a file
     │   │   └── GateFailed          validation did not pass: nothing is promoted
     │   ├── NotInCatalogue          no such project, dataset, artifact or copy
     │   ├── ModelError              unknown model, or its weights are not the registered ones
     │   └── JobRefused              the scheduler refused a job, in its own words
     └── TransientError              the same call may succeed later: tasks retry these, and only these
         ├── LocationUnreachable     not mounted, other medium in its place, no answer
+        ├── NotNow                  a location takes data at other hours
+        ├── NotReadableYet          in the archive: it has to be recalled, and the recall takes hours
         ├── OutOfSpace              disk full or quota reached; what was written stays in staging
+        ├── Incomplete              of several things some could not be done; each is named with its reason
         ├── LeaseTaken              someone else is using, making or removing this now
         └── ComputeFailed           workers lost, never started, or out of time
 
@@ -118,6 +122,10 @@ class RemovalRefused(Refused):
     """What the policy asks for would not stand without this copy."""
 
 
+class SizeRefused(Refused):
+    """A place does not take so much, or so large a file."""
+
+
 class GateFailed(Refused):
     """Validation did not pass: nothing is promoted."""
 
@@ -138,8 +146,20 @@ class LocationUnreachable(TransientError):
     """Not mounted, another medium in its place, or no answer."""
 
 
+class NotNow(TransientError):
+    """A location takes data at other hours."""
+
+
+class NotReadableYet(TransientError):
+    """In the archive: it has to be recalled, and the recall takes hours."""
+
+
 class OutOfSpace(TransientError):
     """Disk full or quota reached; what was written stays in staging."""
+
+
+class Incomplete(TransientError):
+    """Of several things some could not be done; the next run does the rest."""
 
 
 class LeaseTaken(TransientError):

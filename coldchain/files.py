@@ -1,66 +1,37 @@
 """Files on a local disk: listing, copying, hashing and reading back, with hostile names in mind.
 
-Bytes are hashed while they are copied, made durable, dropped from the page cache and read back from the disk itself.
+Bytes are hashed while they are copied, made durable, dropped from the page cache and read back from the disk itself. An acquisition may
+be a hundred thousand small files: what is done for each of them works on open files and plain strings, and is counted in microseconds.
 """
 
 from __future__ import annotations
 
-import errno
+import datetime as dt
 import hashlib
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-from coldchain.errors import (
-    ColdchainError,
-    ConfigurationError,
-    InputError,
-    IntegrityError,
-    LocationUnreachable,
-    OutOfSpace,
-    UnsafePathError,
-)
+from coldchain.errors import InputError, IntegrityError, UnsafePathError
+from coldchain.file_errors import Reading, Writing
 from coldchain.manifest import MANIFEST, Manifest, safe_name
 
 BLOCK = 1 << 20
-THREADS = 2
+THREADS = 4
 BATCH = 32
 PARTIAL = ".coldchain-part"
+_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_TO_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _blocks = threading.local()
-
-_ON_READING: dict[int, tuple[type[ColdchainError], str]] = {
-    errno.ENOENT: (IntegrityError, "a file is missing"),
-    errno.ENOTDIR: (IntegrityError, "a file is missing"),
-    errno.EIO: (IntegrityError, "the disk does not give a file's bytes back"),
-    errno.ELOOP: (UnsafePathError, "not a regular file"),
-    errno.ENXIO: (UnsafePathError, "not a regular file"),
-    errno.ESTALE: (LocationUnreachable, "a location vanished while it was read"),
-    errno.ENOTCONN: (LocationUnreachable, "a location vanished while it was read"),
-    errno.ENODEV: (LocationUnreachable, "a location vanished while it was read"),
-    errno.ETIMEDOUT: (LocationUnreachable, "a location vanished while it was read"),
-}
-_ON_WRITING: dict[int, tuple[type[ColdchainError], str]] = {
-    errno.ENOSPC: (OutOfSpace, "no space left"),
-    errno.EDQUOT: (OutOfSpace, "no space left"),
-    errno.EACCES: (ConfigurationError, "this user may not write here"),
-    errno.EPERM: (ConfigurationError, "this user may not write here"),
-    errno.EROFS: (ConfigurationError, "the file system is mounted read-only"),
-    errno.ENAMETOOLONG: (ConfigurationError, "a name is too long for the location's file system"),
-    errno.EILSEQ: (ConfigurationError, "a name is not possible on the location's file system"),
-    errno.EINVAL: (ConfigurationError, "a name is not possible on the location's file system"),
-    errno.EFBIG: (ConfigurationError, "a file is too large for the location's file system"),
-    errno.ELOOP: (ConfigurationError, "a symbolic link stands where a file is to be written"),
-    errno.EISDIR: (ConfigurationError, "a folder stands where a file is to be written"),
-    errno.ENOTDIR: (ConfigurationError, "a file stands where a folder is to be written"),
-    errno.EEXIST: (ConfigurationError, "a file stands where a folder is to be written"),
-}
 
 Progress = Callable[[int, int], None]
 """Told files done and files in all."""
+
+Stamps = dict[str, tuple[int, int]]
+"""Of each file by its name: its bytes, and the time of its last change in ns."""
 
 
 def no_progress(_done: int, _total: int) -> None:
@@ -73,12 +44,26 @@ def names_below(root: Path) -> list[str]:
     Raises:
         UnsafePathError: a symbolic link, a device, or a name that cannot stand in a manifest.
     """
-    with _reading(root):
-        found = [safe_name(name) for name in _walk(root) if name != MANIFEST]
+    with Reading(root):
+        found = [safe_name(name) for name, _ in _walk(root) if name != MANIFEST]
     return sorted(found, key=os.fsencode)
 
 
-def _walk(root: Path) -> Iterator[str]:
+def stamps_below(root: Path) -> Stamps:
+    """The same files in the same order, each with its size and time; raises as `names_below` does."""
+    with Reading(root):
+        found = {safe_name(name): entry.stat(follow_symlinks=False) for name, entry in _walk(root) if name != MANIFEST}
+    return {name: (found[name].st_size, found[name].st_mtime_ns) for name in sorted(found, key=os.fsencode)}
+
+
+def changed_at(path: Path) -> dt.datetime:
+    """When a file was last written to, or its attributes were: whoever sets the first time back moves the second."""
+    with Reading(path):
+        found = path.lstat()
+    return dt.datetime.fromtimestamp(max(found.st_mtime, found.st_ctime), dt.UTC)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
@@ -87,7 +72,7 @@ def _walk(root: Path) -> Iterator[str]:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(f"{prefix}{entry.name}/")
                 elif entry.is_file(follow_symlinks=False):
-                    yield prefix + entry.name
+                    yield prefix + entry.name, entry
                 else:
                     kind = "a symbolic link" if entry.is_symlink() else "not a regular file"
                     raise UnsafePathError(f"{kind} stands among the data", on=repr(entry.path), hint="replace it by the file itself")
@@ -115,7 +100,7 @@ def copy_tree(source: Path, target: Path, names: list[str], progress: Progress =
         The manifest of what was read from `source`.
     """
     folders = [target / folder for folder in folders_of(names)]
-    with _writing(target):
+    with Writing(target):
         target.mkdir(parents=True, exist_ok=True)
         for folder in folders[1:]:
             folder.mkdir(exist_ok=True)
@@ -129,7 +114,7 @@ def hash_tree(root: Path, names: list[str], progress: Progress = no_progress) ->
     """Read files back from the disk itself (not the page cache) and hash them; their names are made durable first."""
     for folder in folders_of(names):
         sync_folder(root / folder)
-    return Manifest.of(zip(names, _parallel(lambda batch: [read_back(root / name) for name in batch], names, progress), strict=True))
+    return Manifest.of(zip(names, _parallel(lambda batch: [read_back(f"{root}/{name}") for name in batch], names, progress), strict=True))
 
 
 def _parallel(work: Callable[[list[str]], list[str]], names: list[str], progress: Progress) -> list[str]:
@@ -144,18 +129,23 @@ def _parallel(work: Callable[[list[str]], list[str]], names: list[str], progress
     return results
 
 
-def read_back(path: Path) -> str:
+def read_back(path: Path | str) -> str:
     """SHA-256 of a file's bytes as they stand on the disk: written out, dropped from the page cache, read again."""
-    with _open_regular(path) as file:
-        os.fsync(file)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        return _hash(file)
+    with Reading(path):
+        handle, _ = _open_regular(path)
+        try:
+            _make_durable(handle)
+            return _hash(handle)
+        finally:
+            os.close(handle)
 
 
 def read_small(path: Path) -> bytes:
     """All bytes of a small file; raises IntegrityError where there is none."""
-    with _open_regular(path) as handle, open(handle, "rb", closefd=False) as file:
-        return file.read()
+    with Reading(path):
+        handle, _ = _open_regular(path)
+        with os.fdopen(handle, "rb") as file:
+            return file.read()
 
 
 def partial_name(name: str) -> str:
@@ -165,7 +155,7 @@ def partial_name(name: str) -> str:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
-    with _writing(folder):
+    with Writing(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(handle)
@@ -176,8 +166,8 @@ def sync_folder(folder: Path) -> None:
 def write_durably(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
     partial = path.with_name(partial_name(path.name))
-    with _writing(path):
-        with open(_create(partial), "wb") as file:
+    with Writing(path):
+        with open(_create(str(partial)), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -185,89 +175,97 @@ def write_durably(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def _create(path: Path) -> int:
-    """Open a new or half-written file for writing, never through a link."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-
-
 def _copy_batch(source: Path, target: Path, names: list[str], keep_times: bool) -> list[str]:
     """Copy some files and then make them durable: the first fsync writes down the names and sizes of all of them."""
-    digests = [_copy_file(source / name, target / name, keep_times) for name in names]
-    for name in names:
-        _make_durable(target / name)
+    written: dict[str, int] = {}
+    try:
+        digests = [_copy_file(f"{source}/{name}", f"{target}/{name}", keep_times, written) for name in names]
+        for path, handle in written.items():
+            with Writing(path):
+                _make_durable(handle)
+    finally:
+        for handle in written.values():
+            os.close(handle)
     return digests
 
 
-def _make_durable(path: Path) -> None:
+def _make_durable(handle: int) -> None:
     """Write a file out, and drop it from the page cache."""
-    with _writing(path):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    os.fsync(handle)
+    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _copy_file(source: str, target: str, keep_times: bool, written: dict[str, int]) -> str:
+    """Copy a file, unless it stands there whole; what is written stays open, among `written`, until it is durable."""
+    with Reading(source):
+        reading, before = _open_regular(source)
         try:
-            os.fsync(handle)
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            times = before if keep_times else None
+            digest = _left_whole(reading, before, target, times)
+            if digest is None:
+                written[target] = _create(target)
+                digest = _write_whole(reading, written[target], target, times)
+            _refuse_change(source, before, os.fstat(reading), os.lseek(reading, 0, os.SEEK_CUR))
         finally:
-            os.close(handle)
+            os.close(reading)
+    return digest
 
 
-def _copy_file(source: Path, target: Path, keep_times: bool) -> str:
-    with _open_regular(source) as reading:
-        before = os.fstat(reading)
-        digest = _hash(reading) if _size(target) == before.st_size else None
-        if digest is None or not _holds(target, digest):
-            digest = _write_whole(reading, target, before if keep_times else None)
-        elif keep_times:
-            _keep_times(target, before)
-        _refuse_change(source, before, os.fstat(reading))
-        return digest
+def _left_whole(reading: int, before: os.stat_result, target: str, times: os.stat_result | None) -> str | None:
+    """The digest of a file that a run which was cut off left whole; nothing where none stands, or other bytes do."""
+    if _size(target) != before.st_size:
+        return None
+    digest = _hash(reading)
+    if not _holds(target, digest):
+        return None
+    if times is not None:
+        _keep_times(target, times)
+    return digest
 
 
-def _holds(path: Path, digest: str) -> bool:
-    """Whether a file from a run that was cut off has these bytes; one that cannot be read is written again."""
+def _holds(path: str, digest: str) -> bool:
+    """Whether a file has these bytes; one that cannot be read is written again."""
     try:
         return read_back(path) == digest
     except (IntegrityError, InputError):
         return False
 
 
-def _size(path: Path) -> int | None:
+def _size(target: str) -> int | None:
     """Size of a file, or nothing where no regular file stands."""
     try:
-        found = os.lstat(path)
+        found = os.lstat(target)
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def _keep_times(path: Path, times: os.stat_result) -> None:
+def _keep_times(path: str, times: os.stat_result) -> None:
     """Give a file that was left whole its source's times: the run may have been cut off between its bytes and them."""
-    with _writing(path):
-        if path.lstat().st_mtime_ns != times.st_mtime_ns:
+    with Writing(path):
+        if os.lstat(path).st_mtime_ns != times.st_mtime_ns:
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns), follow_symlinks=False)
 
 
-def _write_whole(reading: int, target: Path, times: os.stat_result | None) -> str:
-    with _writing(target):
-        writing = _create(target)
-    try:
-        digest = _pump(reading, writing, target)
-        with _writing(target):
-            if times is not None:
-                os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
-            os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)  # begins to write it out
-    finally:
-        os.close(writing)
-    os.posix_fadvise(reading, 0, 0, os.POSIX_FADV_DONTNEED)
-    return digest
+def _create(path: str) -> int:
+    """Open a new or half-written file for writing, never through a link."""
+    with Writing(path):
+        return os.open(path, _TO_WRITE, 0o666)
 
 
-def _pump(reading: int, writing: int, target: Path) -> str:
-    """Copy all bytes from one open file to another through the hash."""
+def _write_whole(reading: int, writing: int, target: str, times: os.stat_result | None) -> str:
+    """Copy all bytes from one open file to another through the hash, and have the system begin to write them out."""
     digest, block = hashlib.sha256(), _block()
     os.lseek(reading, 0, os.SEEK_SET)
     while count := os.readv(reading, [block]):
         digest.update(block[:count])
-        with _writing(target):
+        with Writing(target):
             _write_all(writing, block[:count])
+    with Writing(target):
+        if times is not None:
+            os.utime(writing, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(reading, 0, 0, os.POSIX_FADV_DONTNEED)
     return digest.hexdigest()
 
 
@@ -278,7 +276,6 @@ def _write_all(writing: int, content: memoryview) -> None:
 
 def _hash(handle: int) -> str:
     digest, block = hashlib.sha256(), _block()
-    os.lseek(handle, 0, os.SEEK_SET)
     while count := os.readv(handle, [block]):
         digest.update(block[:count])
     return digest.hexdigest()
@@ -292,48 +289,24 @@ def _block() -> memoryview:
     return found
 
 
-@contextmanager
-def _open_regular(path: Path) -> Iterator[int]:
-    """Open a file for reading, refusing links and anything that is not a regular file."""
-    with _reading(path):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise UnsafePathError("not a regular file", on=repr(str(path)))
-            yield handle
-        finally:
-            os.close(handle)
+def _open_regular(path: Path | str) -> tuple[int, os.stat_result]:
+    """Open a file for reading, refusing links and anything that is not a regular file; gives what the system says of it, too."""
+    handle = os.open(path, _TO_READ)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        raise UnsafePathError("not a regular file", on=repr(str(path)))
+    return handle, found
 
 
-def _refuse_change(path: Path, before: os.stat_result, after: os.stat_result) -> None:
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+def _refuse_change(path: str, before: os.stat_result, after: os.stat_result, read: int) -> None:
+    """Raise InputError where a file is not what it was, or where another number of bytes came from it than it has."""
+    if (before.st_size, before.st_mtime_ns, before.st_size) != (after.st_size, after.st_mtime_ns, read):
         raise InputError(
             "a file changed while it was read",
-            on=repr(str(path)),
+            on=repr(path),
             expected=f"{before.st_size} bytes",
-            got=f"{after.st_size} bytes, or a new time",
+            got=f"{after.st_size} bytes, {read} of them read, or a new time",
             done="nothing was registered",
             hint="wait until the acquisition has ended, then start again",
         )
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Translate what the system says when a file or folder cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        kind, what = _ON_READING.get(error.errno or 0, (InputError, "a file cannot be read"))
-        raise kind(what, on=repr(str(error.filename or path)), got=error.strerror, done="nothing was changed") from error
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Translate what the system says when a file or folder cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        kind, what = _ON_WRITING.get(error.errno or 0, (LocationUnreachable, "a location does not take bytes"))
-        raise kind(
-            what, on=repr(str(path)), got=error.strerror, done="what is whole stays in staging", hint="mend that, then start again"
-        ) from error

@@ -1,4 +1,4 @@
-"""Forms of retention: what people say to a notice, and "not yet"."""
+"""Forms in which people answer: to a notice, "not yet", and to what the gate found."""
 
 from __future__ import annotations
 
@@ -31,3 +31,14 @@ class HoldForm(DatasetForm):
     days: int = Field(14, ge=1, le=3650, title="Days", description="Nothing of the dataset is removed for so many days from now")
     reason: str = Field(min_length=1, max_length=1000, title="Reason", description="Why it must stay")
     name: str = Field(min_length=1, max_length=100, title="Your name", description="Whom to ask about it")
+
+
+class AcceptForm(DatasetForm):
+    """One failure that the gate found, accepted. The code is used up by it, so it may be seen in the run's parameters afterwards."""
+
+    mark: str = Field(
+        pattern=r"^[0-9a-f]{16}$", title="Mark", description="The failure's mark, as in the table of the gate; one failure each time"
+    )
+    reason: str = Field(min_length=1, max_length=1000, title="Reason", description="Why it is accepted; it travels with the release")
+    name: ApproverName = Field(title="Your name", description="As your engineer entered it when you got your key")
+    code: str = Field(pattern=r"^[0-9]{6}$", title="Code", description="The six digits that your phone shows now; each counts once")

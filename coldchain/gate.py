@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from coldchain.errors import GateFailed
-from coldchain.suite import PRESENCE, Check, Severity, Suite
+from coldchain.literal import in_line, literal
+from coldchain.suite import PRESENCE, Severity, Suite
 
-_EXAMPLES = 5
-_EXAMPLE_VALUES = 10
-_EXAMPLE_LENGTH = 60
-_ROW_COUNT = "expect_table_row_count_to_equal"
+EXAMPLES = 5
+"""Examples that a failure gives at most."""
+
+_MARK_LENGTH = 16
 
 
 class Failure(BaseModel):
@@ -28,13 +31,41 @@ class Failure(BaseModel):
     severity: Severity
     unexpected_count: int | None = Field(description="values or rows that break the rule; none where it could not be asked")
     unexpected_percent: float | None = Field(description="of the values there are, 0 to 100")
-    examples: tuple[str, ...] = Field((), max_length=_EXAMPLES)
+    examples: tuple[str, ...] = Field((), max_length=EXAMPLES)
     found: str = Field(description="what was found, in a few words")
+    final: bool = Field(False, description="nobody may accept it: without it the table cannot be read for what it is")
+    mark: str = Field("", description="names this failure of this table, with what was found; something else has another mark")
 
     @property
     def message(self) -> str:
         """Where, what was found, and the rule it breaks, in one line."""
-        return f"{self.column or self.rule}: {self.found} (rule: {self.says})"
+        return in_line(f"{self.column or self.rule}: {self.found} (rule: {self.says})")
+
+
+class Acceptance(BaseModel):
+    """A person's word that one failure of one table is no reason against a release: who, how that was established, when and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    failure: Failure
+    table: str = Field(description="the artifact that holds the table")
+    suite: str
+    version: int
+    reason: str = Field(min_length=1)
+    who: str
+    how: str
+    at: AwareDatetime
+
+    @property
+    def message(self) -> str:
+        """What was accepted, by whom, when and why, in one line."""
+        failure = self.failure
+        return in_line(f"{failure.column or failure.rule}: {failure.found}; accepted by {self.who} on {day(self.at)}: {self.reason}")
+
+
+def day(moment: dt.datetime) -> str:
+    """A moment's day, for people."""
+    return f"{moment:%Y-%m-%d}"
 
 
 class GateReport(BaseModel):
@@ -50,6 +81,28 @@ class GateReport(BaseModel):
     missing_columns: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = Field((), description="critical: they close the gate")
     warnings: tuple[Failure, ...] = Field((), description="reported; they do not close the gate")
+    accepted: tuple[Acceptance, ...] = Field((), description="critical, and a person accepted each for this table")
+    left_out: tuple[str, ...] = Field((), description="rules that could not be asked of this plate, each with the reason")
+
+    def broken(self) -> list[dict[str, str | int | None]]:
+        """Return what broke as rows of a table: expectation, column, count, examples, and who accepted it; the gravest first."""
+        kept = [(each, "does not pass") for each in self.failures]
+        kept += [(each.failure, f"accepted by {each.who}: {each.reason}") for each in self.accepted]
+        kept += [(each, "worth a look") for each in self.warnings]
+        return [
+            {
+                "table": self.suite,
+                "what": verdict,
+                "expectation": failure.expectation,
+                "rule": failure.says,
+                "column": failure.column or "",
+                "count": failure.unexpected_count,
+                "found": failure.found,
+                "examples": "; ".join(failure.examples),
+                "mark": failure_mark(failure),
+            }
+            for failure, verdict in kept
+        ]
 
     def markdown(self) -> str:
         """Return the report as Markdown, for a scientist: the verdict first, then what broke and where."""
@@ -58,39 +111,32 @@ class GateReport(BaseModel):
         lines = [
             f"## The gate {verdict}",
             "",
-            f"{asked}: {len(self.failures)} failed, {len(self.warnings)} warned.",
+            f"{asked}: {len(self.failures)} failed, {len(self.warnings)} warned, {len(self.accepted)} accepted.",
             *_section("Why it did not pass", self.failures),
+            *_accepted(self.accepted),
             *_section("Worth a look", self.warnings),
+            *(["", "### Left out", "", *(f"- {literal(each)}" for each in self.left_out)] if self.left_out else []),
         ]
         return "\n".join(lines) + "\n"
 
 
-def judge(check: Check, answer: Mapping[str, Any]) -> Failure | None:
-    """Return the broken rule, or None where it holds; `answer` is one expectation's result as plain values.
-
-    A question that could not be evaluated counts as a critical failure, whatever its severity: unknown counts as no.
-    """
-    if answer["success"]:
-        return None
-    trouble = _trouble(answer.get("exception_info") or {})
-    result: Mapping[str, Any] = answer.get("result") or {}
-    return Failure(
-        rule=check.rule.name,
-        says=check.rule.says,
-        expectation=check.rule.expectation,
-        column=check.column,
-        severity=Severity.CRITICAL if trouble else check.rule.severity,
-        unexpected_count=_unexpected_count(check, result),
-        unexpected_percent=result.get("unexpected_percent"),
-        examples=_examples(check, result),
-        found=_found(check, result, trouble),
-    )
-
-
-def report(suite: Suite, rows: int, checks: int, broken: Iterable[Failure]) -> GateReport:
-    """Return the report: critical failures close the gate, warnings do not."""
-    found = list(broken)
-    failures = tuple(failure for failure in found if failure.severity is Severity.CRITICAL)
+def report(
+    suite: Suite,
+    rows: int,
+    checks: int,
+    broken: Iterable[Failure],
+    *,
+    table: str = "",
+    accepted: Iterable[Acceptance] = (),
+    left_out: Sequence[str] = (),
+) -> GateReport:
+    """Return the report: critical failures close the gate, save those that a person accepted of this very table; warnings do not."""
+    found = [marked(failure, suite, table) for failure in broken]
+    known = {
+        each.failure.mark: each for each in accepted if each.table == table and (each.suite, each.version) == (suite.name, suite.version)
+    }
+    critical = [failure for failure in found if failure.severity is Severity.CRITICAL]
+    failures = tuple(failure for failure in critical if failure.final or known.get(failure.mark) is None)
     return GateReport(
         passed=not failures,
         suite=suite.name,
@@ -100,7 +146,16 @@ def report(suite: Suite, rows: int, checks: int, broken: Iterable[Failure]) -> G
         missing_columns=tuple(failure.column for failure in found if failure.expectation == PRESENCE and failure.column),
         failures=failures,
         warnings=tuple(failure for failure in found if failure.severity is Severity.WARNING),
+        accepted=tuple(known[failure.mark] for failure in critical if failure not in failures),
+        left_out=tuple(left_out),
     )
+
+
+def marked(failure: Failure, suite: Suite, table: str) -> Failure:
+    """Return the failure with its mark: over the table's artifact, the suite's version, the rule, and everything that was found."""
+    said = failure.model_dump(mode="json", exclude={"mark", "says"})
+    text = json.dumps([table, suite.name, suite.version, said], sort_keys=True)
+    return failure.model_copy(update={"mark": hashlib.sha256(text.encode()).hexdigest()[:_MARK_LENGTH]})
 
 
 def require_pass(said: GateReport, on: object) -> None:
@@ -113,70 +168,34 @@ def require_pass(said: GateReport, on: object) -> None:
         expected=f"{said.suite} version {said.version} without a critical failure",
         got="; ".join(failure.message for failure in said.failures),
         done="nothing was promoted",
-        hint="look at the report, mend the step that made the table, and run it again",
+        hint="look at the report, mend the step that made the table, and run it again; or let a person accept what is known: `accept`",
     )
-
-
-def _trouble(info: Mapping[str, Any]) -> str | None:
-    """Return why a question could not be evaluated: the library nests the reasons by metric, or gives one."""
-    reasons = [info] if "raised_exception" in info else list(info.values())
-    said = [str(reason.get("exception_message") or "no reason given") for reason in reasons if reason.get("raised_exception")]
-    return _plain(said[0], 200) if said else None
-
-
-def _unexpected_count(check: Check, result: Mapping[str, Any]) -> int | None:
-    if check.rule.expectation == _ROW_COUNT and "observed_value" in result:
-        return abs(int(result["observed_value"]) - int(check.arguments["value"]))
-    count = result.get("unexpected_count")
-    return None if count is None else int(count)
-
-
-def _found(check: Check, result: Mapping[str, Any], trouble: str | None) -> str:
-    if trouble:
-        return f"could not be evaluated ({trouble})"
-    if check.rule.expectation == PRESENCE:
-        return "the column is missing"
-    if "unexpected_count" in result:
-        percent = result.get("unexpected_percent")
-        share = "" if percent is None else f" ({percent:.3g} %)"
-        return f"{result['unexpected_count']} of {result.get('element_count', '?')}{share}"
-    wanted = check.arguments.get("value", check.rule.says)
-    return f"expected {wanted}, found {result.get('observed_value', 'nothing')}"
-
-
-def _examples(check: Check, result: Mapping[str, Any]) -> tuple[str, ...]:
-    placed = result.get("partial_unexpected_index_list") or []
-    found = placed if placed and isinstance(placed[0], Mapping) else result.get("partial_unexpected_list") or []
-    return tuple(dict.fromkeys(_example(value, check.column) for value in found))[:_EXAMPLES]
-
-
-def _example(value: object, column: str | None) -> str:
-    """Return where a value stands, and the value: `Plate P1, Well A01, Site 1, ObjectNumber 7: 40000`."""
-    if not isinstance(value, Mapping):
-        return _plain(value)
-    where = [(name, part) for name, part in value.items() if name != column][:_EXAMPLE_VALUES]
-    place = ", ".join(f"{_plain(name).removeprefix('Metadata_')} {_plain(part)}" for name, part in where)
-    return f"{place}: {_plain(value[column])}" if column in value else place
-
-
-def _plain(value: object, length: int = _EXAMPLE_LENGTH) -> str:
-    """Return a value as one short printable line: table contents are not to be trusted with a report's layout."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in str(value))
-    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
 
 
 def _section(title: str, found: Sequence[Failure]) -> list[str]:
     if not found:
         return []
-    head = ["", f"### {title}", "", "| column | rule | what was found | for example |", "|---|---|---|---|"]
-    return head + [_row(failure) for failure in found]
+    head = ["", f"### {title}", "", "| column | rule | what was found | for example | mark |", "|---|---|---|---|---|"]
+    return head + [_row(*_cells(failure)) for failure in found]
 
 
-def _row(failure: Failure) -> str:
-    cells = (failure.column or "(table)", failure.says, failure.found, "; ".join(failure.examples))
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+def _cells(failure: Failure) -> tuple[str, ...]:
+    return failure.column or "(table)", failure.says, failure.found, "; ".join(failure.examples), failure_mark(failure)
 
 
-def _cell(text: str) -> str:
-    shown = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
-    return shown.replace("`", "'").replace("[", "\\[")
+def failure_mark(failure: Failure) -> str:
+    """Return the mark by which a person may accept a failure, or that nobody may; nothing for what only warns."""
+    if failure.severity is not Severity.CRITICAL:
+        return ""
+    return "cannot be accepted" if failure.final else failure.mark
+
+
+def _accepted(found: Sequence[Acceptance]) -> list[str]:
+    if not found:
+        return []
+    head = ["", "### Accepted by a person", "", "| column | rule | what was found | accepted by | why |", "|---|---|---|---|---|"]
+    return head + [_row(*_cells(each.failure)[:3], f"{each.who}, {day(each.at)}", each.reason) for each in found]
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(map(literal, cells)) + " |"

@@ -35,7 +35,7 @@ def gather(
     found = _found(artifact, manifest, folders, tried)
     transfer.drop_strangers(to, staged, list(manifest.entries))
     for store, path, names in found:
-        to.put(store.local(path), staged, names, progress)
+        transfer.carry(ws, artifact, (store, path), (to, staged), names, progress)
     transfer.prove(to, staged, manifest, progress)
     return manifest, [f"{store.location.name}:{path} ({len(names)} files)" for store, path, names in found]
 
@@ -98,7 +98,7 @@ def _made_again(store: Store, path: str) -> Manifest | None:
 
 def _intact(store: Store, path: str, name: str, digest: str) -> bool:
     try:
-        return files.read_back(store.local(f"{path}/{name}")) == digest
+        return store.read_back(path, files.no_progress, [name]).entries[name] == digest
     except ColdchainError:  # damaged here: it is looked for elsewhere
         return False
 

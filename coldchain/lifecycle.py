@@ -35,16 +35,21 @@ SETTLED = frozenset({CopyState.VERIFIED, CopyState.SUSPECT, CopyState.LOST})
 """States of copies that were verified once; what is wrong with one now is for the audit."""
 
 PRESERVED = tuple(sorted(IRREPLACEABLE))
-"""Levels that get a copy in the cold archive and one at the backup location."""
+"""Levels that get a copy in the cold archive and one at the backup location, whatever the policy asks for."""
 
 
 @dataclass(frozen=True)
 class State:
-    """One dataset as the catalogue has it: the newest artifact of each level, and all copies in use."""
+    """One dataset as the catalogue has it: the current artifact of each level, all copies in use, and the copies that the policy misses.
+
+    `makes` are the levels that can be made of it: of images that are no plate raw and standard, of what is opaque raw alone.
+    """
 
     current: Mapping[Level, Artifact]
     copies: tuple[Copy, ...]
     roles: Roles
+    wished: tuple[str, ...] = ()
+    makes: frozenset[Level] = frozenset(Level)
 
     def states(self, level: Level) -> set[CopyState]:
         """States of a level's copies, wherever they are."""
@@ -52,6 +57,8 @@ class State:
 
     def needed(self, level: Level) -> bool:
         """Whether a level has to be made: never made, cut off while it was made, or gone before what is made from it was made."""
+        if level not in self.makes:
+            return False
         if level not in self.current:
             return True
         if self.states(level) & SETTLED:
@@ -70,7 +77,8 @@ class State:
 
     def missing(self, levels: tuple[Level, ...], *locations: str) -> list[str]:
         """Levels and locations where a copy is missing."""
-        return [f"{level} at {place}" for level in levels for place in locations if not self.stands(level, place)]
+        wanted = [level for level in levels if level in self.makes]
+        return [f"{level} at {place}" for level in wanted for place in locations if not self.stands(level, place)]
 
 
 def remaining(state: State) -> list[tuple[Transition, str]]:
@@ -97,7 +105,8 @@ def _archive(state: State) -> str:
 
 
 def _preserve(state: State) -> str:
-    return _said(state.missing(PRESERVED, state.roles.cold, state.roles.backup))
+    missing = state.missing(PRESERVED, state.roles.cold, state.roles.backup)
+    return _said([*missing, *(wish for wish in state.wished if wish not in missing)])
 
 
 def _sweep(state: State) -> str:

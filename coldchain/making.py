@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coldchain import files, provenance, transfer
+from coldchain import files, finished, provenance, transfer
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.errors import InputError, NotInCatalogue, UnsafePathError
 from coldchain.holds import Use
@@ -18,6 +18,7 @@ from coldchain.manifest import MANIFEST, Manifest
 if TYPE_CHECKING:
     import datetime as dt
 
+    from coldchain.store import Store
     from coldchain.workspace import Workspace
 
 
@@ -57,7 +58,7 @@ class Made:
 
 
 Work = Callable[[list[Path], Path], Outcome]
-"""Told the local folders of the inputs and an empty folder to fill."""
+"""Told the local folders of the inputs and a folder to fill: empty, unless a cut-off run of the same code noted finished items in it."""
 
 
 def make(ws: Workspace, step: Step, work: Work, *, at: str | None = None) -> Made:
@@ -66,6 +67,7 @@ def make(ws: Workspace, step: Step, work: Work, *, at: str | None = None) -> Mad
     Raises:
         LeaseTaken: another run is doing the same step.
         NotInCatalogue: an input has no verified copy that can be read.
+        IntegrityError: a file is not as the item that wrote it left it.
     """
     location = at or ws.site.roles.scratch
     with ws.catalogue.lease([step.fingerprint], Use.ALONE, ws.now()), ws.catalogue.lease(_ids(step), Use.READ, ws.now()):
@@ -102,18 +104,22 @@ def take_in(ws: Workspace, step: Step, source: Path, location: str, progress: fi
 def _make(ws: Workspace, step: Step, work: Work, location: str) -> Made:
     started, store, staged = ws.now(), ws.store(location), transfer.staging(step.fingerprint)
     transfer.permit(ws, step.dataset, location)
-    store.delete(staged)
     target = store.local(staged)
-    target.mkdir(parents=True)
+    if not finished.resume(target):
+        store.delete(staged)
+        finished.forget(target)
+    target.mkdir(parents=True, exist_ok=True)
     outcome = work([local_folder(ws, artifact) for artifact in step.inputs], target)
+    finished.tidy(target)
     manifest = store.read_back(staged, files.no_progress)
+    finished.refuse_changed(target, manifest.entries)
     size = sum((target / name).stat().st_size for name in manifest.entries)
     return _record(ws, step, location, staged, manifest, size, started, outcome)
 
 
 def local_folder(ws: Workspace, artifact: Artifact) -> Path:
     """Local folder of a verified copy that can be read, on scratch where there is one."""
-    copies = transfer.readable(ws, artifact, prefer=ws.site.roles.scratch)
+    copies = [copy for copy in transfer.readable(ws, artifact, prefer=ws.site.roles.scratch) if ws.stores[copy.location].mounted]
     if not copies:
         raise NotInCatalogue(
             "no verified copy can be read",
@@ -144,6 +150,7 @@ def _finish(ws: Workspace, step: Step, artifact: Artifact, copy: Copy) -> bool:
 def _settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str) -> bool:
     store = ws.store(copy.location)
     if store.exists(copy.path):
+        _forget(store, staged)
         transfer.verify_in_place(ws, artifact, copy, files.no_progress)
         return True
     if not store.exists(staged):
@@ -151,8 +158,15 @@ def _settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str) -> bool:
     manifest: Manifest = store.read_back(staged, files.no_progress)
     if manifest.digest != artifact.digest:
         return False
+    _forget(store, staged)
     transfer.settle(ws, artifact, copy, staged, manifest)
     return True
+
+
+def _forget(store: Store, staged: str) -> None:
+    """Drop what is only needed until a step is recorded: from then on the staged bytes are enough."""
+    if store.mounted:
+        finished.forget(store.local(staged))
 
 
 def _record(
@@ -178,25 +192,25 @@ def _record(
     artifact = Artifact(step.dataset, step.makes, manifest.digest, len(manifest.entries), size, activity.id, now)
     with ws.catalogue.lease([artifact.id], Use.READ, now):  # a sweep may be emptying the trash of what is made again
         copy = ws.catalogue.record(activity, artifact, location, now)
+        _forget(ws.store(location), staged)
         transfer.settle(ws, artifact, copy, staged, manifest)
     return Made(artifact, new=True, findings=outcome.findings)
 
 
-def _acquired(source: Path) -> dict[str, tuple[int, int]]:
-    """List the files of an acquisition: names, and for each its bytes and the time of its last change in ns."""
+def _acquired(source: Path) -> files.Stamps:
+    """List the files of an acquisition, with their sizes and times."""
     if not source.is_dir() or source.is_symlink():
         raise InputError(
             "no such acquisition folder", on=source, hint="look at the folder's name in the form, and at the mount of the workstation"
         )
     if (source / MANIFEST).exists():
         raise UnsafePathError("a file has the name of the manifest", on=source / MANIFEST, hint="rename it before it is ingested")
-    if not (names := files.names_below(source)):
+    if not (found := files.stamps_below(source)):
         raise InputError("an acquisition folder is empty", on=source)
-    stats = [(source / name).stat() for name in names]
-    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in zip(names, stats, strict=True)}
+    return found
 
 
-def _refuse_change(source: Path, before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> None:
+def _refuse_change(source: Path, before: files.Stamps, after: files.Stamps) -> None:
     if changed := sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)):
         raise InputError(
             "the acquisition changed while it was taken in",

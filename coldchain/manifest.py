@@ -80,7 +80,9 @@ def safe_name(name: str) -> str:
 
 
 def _line(name: bytes, digest: str) -> bytes:
-    escaped = b"".join(_ESCAPES.get(byte, byte) for byte in (name[i : i + 1] for i in range(len(name))))
+    escaped = name
+    for plain, written in _ESCAPES.items():  # the backslash first: what it writes is not escaped again
+        escaped = escaped.replace(plain, written)
     return (b"\\" if escaped != name else b"") + digest.encode() + b"  " + escaped + b"\n"
 
 

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import metadata
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from coldchain.errors import ComputeFailed, ConfigurationError
+from coldchain.finished import written
+
+NO_CARDS = ("", "-1", "NoDevFiles")
+"""What ends the list of CUDA_VISIBLE_DEVICES: CUDA's words, and SLURM's where a card has no device file."""
 
 Kernel = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def call(kernel: Kernel, item: dict[str, Any], passport: Mapping[str, str]) -> dict[str, Any]:
-    """Run one kernel on one item, in a process that was checked first.
+def call(kernel: Kernel, item: dict[str, Any], passport: Mapping[str, str], noted: bool = False) -> dict[str, Any]:
+    """Run one kernel on one item, in a process that was checked first; return its `result`, the `files` it wrote and the SLURM `job`.
 
     The check is made once for each process, so a worker that joins late or is restarted is checked like the first ones.
-    Raises what `admit` raises, and whatever the kernel raises, as it is.
+    The files are read back from the disk and hashed where the answer is to be `noted`. Raises what `admit` raises, and whatever
+    the kernel raises, as it is.
     """
     admit(**passport)
-    return kernel(item)
+    result = kernel(item)
+    return {"result": result, "files": written(item, result) if noted else None, "job": os.environ.get("SLURM_JOB_ID", "")}
 
 
 @lru_cache(maxsize=8)
-def admit(version: str, token_file: str, token: str) -> str:
-    """Check that this process has our version and sees the submitter's scratch; return the node's name.
+def admit(version: str, token_file: str, token: str, gpu: str = "") -> str:
+    """Check that this process has our version, sees the submitter's scratch and, where `gpu` says so, a GPU; return the node's name.
 
-    Raises ConfigurationError for another version and ComputeFailed for a scratch that is not the same.
+    Raises ConfigurationError for another version, ComputeFailed for a scratch that is not the same or a GPU that is not there.
     """
-    found = installed_version()
-    if found != version:
-        raise ConfigurationError(
-            "a node has another version of coldchain",
-            on=node_name(),
-            expected=version,
-            got=found,
-            done="no kernel was run on it",
-            hint="install the same wheel for the interpreter of the cluster profile's `python`",
-        )
-    seen = _read_token(Path(token_file))
+    if (found := installed_version()) != version:
+        raise wrong_version(node_name(), version, found)
+    seen = read_token(Path(token_file))
     if seen != token:
         raise ComputeFailed(
             "a node does not see the scratch of this run",
@@ -51,7 +51,57 @@ def admit(version: str, token_file: str, token: str) -> str:
             done="no kernel was run on it",
             hint="mount the same scratch on the node, or take the node out of the partition",
         )
+    if gpu and not visible_cards():
+        raise _no_card()
     return node_name()
+
+
+def wrong_version(node: str, expected: str, found: str) -> ConfigurationError:
+    """Return the error for a node that has another version of Coldchain than this run."""
+    return ConfigurationError(
+        "a node has another version of coldchain",
+        on=node,
+        expected=expected,
+        got=found,
+        done="no kernel was run on it",
+        hint="install the same wheel for the interpreter of the cluster profile's `python`",
+    )
+
+
+def visible_cards() -> list[str]:
+    """Return the GPUs that this process may use: those CUDA_VISIBLE_DEVICES names, or all, if a device file can be opened.
+
+    The device files are NVIDIA's, or those of the pattern in COLDCHAIN_GPU_DEVICES (another maker's, or a trial's). No library is
+    asked: whether TensorFlow can use a card is seen when a kernel claims one.
+    """
+    devices = [path for path in sorted(glob.glob(_device_pattern())) if _opens(path)]  # noqa: PTH207  the pattern is absolute
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(number) for number in range(len(devices))] if given is None else [name.strip() for name in given.split(",")]
+    return list(takewhile(lambda name: name not in NO_CARDS, names)) if devices else []
+
+
+def _device_pattern() -> str:
+    return os.environ.get("COLDCHAIN_GPU_DEVICES") or "/dev/nvidia[0-9]*"
+
+
+def _opens(device: str) -> bool:
+    """Whether this process may use a device: a file that another job's limits keep away is there, and does not open."""
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _no_card() -> ComputeFailed:
+    return ComputeFailed(
+        "a node shows no GPU to this run",
+        on=node_name(),
+        expected=f"a device file {_device_pattern()} that opens, and a card in CUDA_VISIBLE_DEVICES where that is set",
+        got=f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}",
+        done="no kernel was run on it",
+        hint="ask for a card (`gres: gpu:1`) in a partition that has some, look at the node's driver, or say `gpu: false` in the profile",
+    )
 
 
 def installed_version() -> str:
@@ -83,7 +133,8 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _read_token(path: Path) -> str | None:
+def read_token(path: Path) -> str | None:
+    """Return the token that stands in scratch, none where there is no such file."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:

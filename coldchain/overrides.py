@@ -15,7 +15,7 @@ FIRST_ZONE = dt.timezone(dt.timedelta(hours=14))
 
 
 class Check(StrEnum):
-    """A check that can be set aside, by the policy's own word."""
+    """A check that can be set aside, by the policy's own word; `gate`: what tables that have not passed it keep."""
 
     COPIES = "copies"
     MEDIA = "media"
@@ -25,6 +25,7 @@ class Check(StrEnum):
     IDLE_DAYS = "idle_days"
     NOTICE_DAYS = "notice_days"
     GRACE_DAYS = "grace_days"
+    GATE = "gate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coldchain import retention
 from coldchain.dues import fall_due
+from coldchain.placing import Wish, wishes
 from coldchain.standing import Judge
 from coldchain.workspace import DATED_BY
 
@@ -36,6 +37,13 @@ def planned(ws: Workspace) -> Iterator[tuple[Ledger, Plan]]:
         yield ledger, retention.plan(ledger, ws.policy, ws.now())
 
 
+def wished(ws: Workspace, dataset: str) -> list[Wish]:
+    """The copies that the policy misses of what stands at a lasting place; what stands on scratch alone is for the archive."""
+    ledger = ws.ledger([dataset])
+    lasting = {copy.id for copy in ledger.copies if (place := ledger.locations.get(copy.location)) and not place.transient}
+    return [wish for wish in wishes(Judge(ledger, ws.policy, ws.now())) if lasting.intersection(wish.sources)]
+
+
 def batches(items: Iterable[Each], size: int) -> Iterator[list[Each]]:
     """Some items at a time."""
     waiting = iter(items)
@@ -44,18 +52,18 @@ def batches(items: Iterable[Each], size: int) -> Iterator[list[Each]]:
 
 
 def date_anew(ws: Workspace) -> int:
-    """Give every copy its day again where another policy dated them; returns how many days changed.
+    """Give every copy its day again where another policy or site, or a project that changed since, dated them; returns how many changed.
 
-    A run that is cut off is begun again by the next, since the policy is noted at the end.
+    A run that is cut off is begun again by the next, since what they were dated by is noted at the end.
     """
-    if ws.catalogue.setting(DATED_BY) == ws.policy.digest:
+    if ws.catalogue.setting(DATED_BY) == ws.rules:
         return 0
     changed, after = 0, 0
     while copies := ws.catalogue.copies_page(after, COPIES):
         after = copies[-1].id
         changed += redate(ws, copies)
     ws.catalogue.review_all()
-    ws.catalogue.save_setting(DATED_BY, ws.policy.digest)
+    ws.catalogue.save_setting(DATED_BY, ws.rules)
     return changed
 
 

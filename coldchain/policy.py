@@ -54,6 +54,7 @@ class Ground(StrEnum):
     ORIGINAL_STANDS = "original_stands"
     REMAKE = "remake"
     LIFETIME = "lifetime"
+    MOVED = "moved"
 
 
 class _Part(BaseModel):
@@ -121,6 +122,14 @@ class Lifetime(_Leaving):
     years: Count = Field(ge=1, le=100, description="calendar years since the artifact was made")
     notice_days: Days = Field(60, description=_NOTICE)
     grace_days: Days = Field(90, description=_GRACE)
+    approval: Approval = Field(Approval.PERSON, description=_APPROVAL)
+
+
+class Retiring(_Leaving):
+    """When copies go from a place that is to be emptied (`retiring` in the site), and what the policy wants stands without them."""
+
+    notice_days: Days = Field(7, description=_NOTICE)
+    grace_days: Days = Field(30, description=_GRACE)
     approval: Approval = Field(Approval.PERSON, description=_APPROVAL)
 
 
@@ -194,12 +203,18 @@ class Policy(_Part):
     version: Count = Field(ge=1, le=1_000_000, description="raise it whenever something changes; it is written into every receipt")
     rules: tuple[Rule, ...] = Field(min_length=1, description="the first rule that fits an artifact holds")
     purge: Purge = Purge()
+    retiring: Retiring = Retiring()
     high_water: HighWater | None = Field(None, description="when scratch is nearly full; none: nothing goes earlier")
     audit: Audit = Audit()
     approvers: tuple[Text, ...] = Field((), description="who may approve; empty: whoever can run the command on this site")
     protected_years: Count = Field(PROTECTED_YEARS, ge=PROTECTED_YEARS, le=100, description="no lifetime of raw and release may be shorter")
+    clock_leap_days: Annotated[float, Strict(), Field(ge=1, le=36_600, allow_inf_nan=False)] = Field(
+        10, description="where the last sweep is longer ago, nothing goes until a person says that the clock is right"
+    )
     read_back_before_removal: Flag = Field(
-        True, description="read the surviving copies again before anything goes, however recently they were read"
+        True,
+        description="read the surviving copies again before anything goes, however recently they were read; "
+        "what is on the shelf counts by its last reading, and never alone",
     )
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ _MORE = "ask for less, or add a location to the site"
 
 def check(policy: Policy, locations: Sequence[Location], home: str) -> Iterator[Complaint]:
     """List what a policy says that does not fit the locations of its site."""
-    lasting = [location for location in locations if not location.transient]
+    lasting = [location for location in locations if not location.transient and not location.retiring]
     scratch = [location for location in locations if location.transient]
     return chain(_unattainable(policy, lasting, home), _outrun(policy, scratch), _unknown(policy, locations))
 
@@ -70,20 +70,23 @@ def _outrun(policy: Policy, scratch: Sequence[Location]) -> Iterator[Complaint]:
 
 
 def _late(place: Place, purge: Purge, name: str, theirs: int) -> Iterator[Complaint]:
-    margin = CLUSTER_MARGIN.days
-    ours = purge.after_days + purge.notice_days + margin
-    if ours >= theirs:
+    """The longer of after_days and idle_days, the notice and a margin have to end before the cluster's own purge; the grace comes after."""
+    margin, first = CLUSTER_MARGIN.days, "idle_days" if purge.idle_days > purge.after_days else "after_days"
+    days = (max(purge.after_days, purge.idle_days), purge.notice_days, margin)
+    if sum(days) >= theirs:
         yield Complaint(
-            (*place, "after_days"),
+            (*place, first),
             f"the cluster would remove copies from {name} before we do",
-            f"after_days, notice_days and a margin of {margin} days together below {theirs}, the purge_age_days of {name}",
-            f"{purge.after_days:g} + {purge.notice_days:g} + {margin} = {ours:g}",
-            "shorten after_days or notice_days",
+            f"{first}, notice_days and a margin of {margin} days together below {theirs}, the purge_age_days of {name}",
+            f"{' + '.join(f'{each:g}' for each in days)} = {sum(days):g}",
+            f"shorten {first} or notice_days",
         )
 
 
 def _unknown(policy: Policy, locations: Sequence[Location]) -> Iterator[Complaint]:
-    names = [location.name for location in locations]
+    names = [location.name for location in locations if not location.transient]
     for name in policy.audit.locations:
         if name not in names:
-            yield Complaint(("audit", "locations", name), "the site has no such location", f"one of {', '.join(names)}", name)
+            scratch = any(location.name == name for location in locations)
+            why = "a copy there never counts, and is not audited" if scratch else "the site has no such location"
+            yield Complaint(("audit", "locations", name), why, f"one of {', '.join(names)}", name)

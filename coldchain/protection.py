@@ -1,7 +1,7 @@
 """Write-once on POSIX file systems: set it, then try to break it and report what held.
 
-Permission bits do not stop root; the immutable flag of ext4, XFS and Btrfs does, and only root can set it. Only a refused
-attempt counts, so what is reported is what was in force for the user who ran it.
+Permission bits do not stop root; the immutable flag of ext4, XFS and Btrfs does, and only root can set it. A ZFS snapshot with a hold
+stops root until the hold is released. Only a refused attempt counts, so what is reported is what was in force for the user who ran it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from coldchain import zfs
 from coldchain.errors import ProtectionError
-from coldchain.location import Protection
 from coldchain.manifest import MANIFEST
-from coldchain.store import Probe
+from coldchain.store import Probe, Protection
 
 GET_FLAGS, SET_FLAGS, IMMUTABLE = 0x80086601, 0x40086602, 0x10  # linux/fs.h: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IMMUTABLE_FL
 _PROBE_NAME = ".coldchain-probe"
+_IF_NOT = {
+    Protection.PERMISSIONS: "run the service as an ordinary user, or set `protection: immutable` or `strongest`",
+    Protection.IMMUTABLE: "is it ext4, XFS or Btrfs? If not, set `protection: strongest`",
+    Protection.ZFS: "look at `zfs holds` and at what is mounted below `.zfs/snapshot`; protecting again takes the snapshot anew",
+}
 
 
 def protect(folder: Path, wanted: Protection) -> Probe:
@@ -33,6 +38,8 @@ def protect(folder: Path, wanted: Protection) -> Probe:
     """
     if wanted is Protection.NONE:
         return Probe("none", ())
+    if wanted is Protection.ZFS:
+        return _demand(folder, wanted, _hold_snapshot(folder))
     if wanted is not Protection.STRONGEST:
         return _demand(folder, wanted, _apply(folder, wanted))
     found = _try(folder, Protection.PERMISSIONS)
@@ -40,6 +47,20 @@ def protect(folder: Path, wanted: Protection) -> Probe:
         return found
     strongest = _try(folder, Protection.IMMUTABLE)
     return strongest if strongest.in_force else found
+
+
+def _hold_snapshot(folder: Path) -> Probe:
+    """Protect by a ZFS snapshot with a hold, and try to write to it and to destroy it.
+
+    The bytes in the snapshot are what is protected. What the live file system allows is not: its write bits are taken as far as this
+    user may, which keeps accidents away, and whoever can give them back can change and delete the live files, not the snapshot.
+    """
+    for path in _bottom_up(folder):
+        with suppress(ProtectionError):
+            _take_write_bits(path)
+    snapshot = zfs.keep(folder)
+    holes = probe(snapshot.folder, Protection.ZFS).holes
+    return Probe(str(Protection.ZFS), (*holes, "destroy the snapshot") if zfs.gives_way(snapshot) else holes)
 
 
 def _immutable(folder: Path) -> bool:
@@ -175,7 +196,7 @@ def _demand(folder: Path, wanted: Protection, found: Probe) -> Probe:
             expected=f"{wanted} to refuse every attempt",
             got="it was possible to " + ", ".join(found.holes),
             done="the data is verified and stays",
-            hint="run the service as an ordinary user, or set `protection: immutable` or `strongest`",
+            hint=_IF_NOT[wanted],
         )
     return found
 

@@ -9,7 +9,7 @@ import platform
 import pwd
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from typing import TYPE_CHECKING, Any
 
 from coldchain import __version__
@@ -73,6 +73,16 @@ def hardware() -> dict[str, Any]:
 def code_version() -> str:
     """Version of Coldchain that is running."""
     return __version__
+
+
+@cache
+def build_digest() -> str:
+    """SHA-256 over the names and digests of our own installed files, which tells builds of one version apart; of a checkout, nothing."""
+    try:
+        installed = distribution("coldchain").read_text("RECORD")
+    except PackageNotFoundError:
+        installed = None
+    return hashlib.sha256(installed.encode()).hexdigest() if installed else ""
 
 
 @cache

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from coldchain import files, transfer
+from coldchain import files, inspecting
 from coldchain.errors import ColdchainError, PermanentError, TransientError
+from coldchain.imaging import completeness
+from coldchain.levels import Level
 
 if TYPE_CHECKING:
     from coldchain.copies import Artifact, Copy
@@ -35,12 +37,29 @@ def read(ws: Workspace, artifact: Artifact, copy: Copy, progress: files.Progress
     if copy.location not in ws.stores:
         return Reading(Outcome.UNREAD, "the site does not know this location")
     try:
-        wrong = transfer.mismatches(ws.store(copy.location), artifact, copy, progress)
+        wrong = inspecting.mismatches(ws.store(copy.location), artifact, copy, progress)
     except TransientError as error:  # not to be read now: its bytes may well be sound
         return Reading(Outcome.UNREAD, str(error))
     except PermanentError as error:  # it stands there and cannot be read: that is not the artifact
         return _differs(ws, copy, str(error))
-    return _differs(ws, copy, transfer.listed(wrong)) if wrong else Reading(Outcome.MATCHES, "every byte matches")
+    return _differs(ws, copy, inspecting.listed(wrong)) if wrong else Reading(Outcome.MATCHES, "every byte matches")
+
+
+def incomplete(ws: Workspace, artifact: Artifact, copy: Copy) -> str:
+    """What a conversion lacks by the rules of today, though its bytes are what was written; nothing where it is whole, or is none.
+
+    Only what is mounted here is looked at: elsewhere the same bytes stand, and were found whole where they were made. Nothing is said of a
+    conversion whose location went away meanwhile.
+    """
+    if artifact.level is not Level.STANDARD:
+        return ""
+    try:
+        store = ws.store(copy.location)
+        if store.mounted:
+            completeness.check(store.local(copy.path))
+    except ColdchainError as error:
+        return "" if absent(ws, copy.location) else str(error)
+    return ""
 
 
 def absent(ws: Workspace, location: str) -> str:

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from coldchain import files, provenance, retention, transfer
+from coldchain import files, inspecting, provenance, retention, transfer
 from coldchain.auditing import read_back
 from coldchain.copies import Copy, CopyState
 from coldchain.dues import later
 from coldchain.errors import ColdchainError, IntegrityError, LeaseTaken, RemovalRefused
 from coldchain.holds import Use
-from coldchain.manifest import Manifest
 from coldchain.report import Report, line_of
 from coldchain.retention import GOING, Action, Decision
 
@@ -47,6 +46,7 @@ class Removal:
     holders: set[str] = field(default_factory=set)
     scopes: set[str] = field(default_factory=set)
     looked: dt.datetime = field(default=dt.datetime.min.replace(tzinfo=dt.UTC))
+    said: tuple[int, int] = (0, 0)
     last: dict[int, Decision] = field(default_factory=dict)
 
     def run(self, ledger: Ledger, going: Sequence[Decision]) -> None:
@@ -63,7 +63,7 @@ class Removal:
             self.read -= {key for key in self.read if not self._stands(now.by_id[key])}
             now, still = self._recheck(ledger, candidates)
             waste = [each for each in still if each.action is Action.DELETE]
-            self._receipt(now, [each for each in waste if self._attempt(now, each, self._delete)])
+            self._receipt([each.copy for each in waste if self._attempt(now, each, partial(self._delete, now, each))])
 
     def _lease(self, ledger: Ledger, going: Sequence[Decision], leases: ExitStack) -> frozenset[int]:
         """Take all artifacts concerned for ourselves, and those that removals lean on for reading; what a run uses drops out."""
@@ -92,17 +92,19 @@ class Removal:
         """Decide again in this moment, until every copy that a removal leans on was read back in this sweep."""
         tried: set[int] = set()
         while True:
-            looked = self.ws.now()
+            looked, said = self.ws.now(), self.ws.catalogue.last_said()
             ours = {lease.scope for lease in self.ws.catalogue.leases(looked) if lease.holder in self.holders}
             if not self.scopes <= ours:
                 raise LeaseTaken("the sweep's lease ended before it could act", done="nothing more was removed", hint="sweep again")
             ledger = self.ws.ledger(sorted(planned.datasets), ours=frozenset(self.holders))
             found = [each for each in retention.plan(ledger, self.ws.policy, self.ws.now()).decisions if each.copy in candidates]
             leaned = {key for each in found if each.action in GOING for key in each.leans_on}
-            unread = leaned - self.read if self.ws.policy.read_back_before_removal else set()
+            again = self.ws.policy.read_back_before_removal
+            shelved = {key for key in leaned if ledger.by_id[key].location in ledger.shelved} if again else set()
+            unread = leaned - self.read - shelved if again else set()
             if unread <= tried:
-                found = [_unsupported(each) if unread.intersection(each.leans_on) else each for each in found]
-                self.looked, self.last = looked, {each.copy: each for each in found}
+                found = [_unsupported(each) if _unread(each, unread, shelved) else each for each in found]
+                self.looked, self.said, self.last = looked, said, {each.copy: each for each in found}
                 return ledger, found
             self._read(ledger, sorted(unread - tried))
             tried |= unread
@@ -135,8 +137,8 @@ class Removal:
         return True
 
     def _refuse_stale(self, ledger: Ledger, decision: Decision) -> None:
-        """Decide once more where the last look is old: others took their time, or this process was stopped, and things may have changed."""
-        if self.ws.now() - self.looked > SURE:
+        """Decide once more where somebody spoke since the last look, or where it is old: this process may have been stopped meanwhile."""
+        if self.ws.now() - self.looked > SURE or self.ws.catalogue.last_said() != self.said:
             self._recheck(ledger, frozenset(self.last))
         found = self.last.get(decision.copy)
         if found is None or found.action is not decision.action:
@@ -151,44 +153,72 @@ class Removal:
             return False
 
     def _trash(self, decision: Decision, copy: Copy) -> None:
-        """Stop counting the copy, then set its folder aside: in this order, so that a crash between the two loses nothing."""
+        """Stop counting the copy, then set its folder aside: in this order, so that a crash between the two loses nothing.
+
+        A location that refuses to move it keeps the copy, which counts as before.
+        """
         store = self.ws.store(copy.location)
         self._refuse_strangers(store, copy)
+        self._refuse_strangers(store, replace(copy, path=transfer.trash(copy)))
         until = later(self.ws.now(), decision.grace_days)
         self.ws.catalogue.change_copy(copy.id, state=CopyState.TRASHED, due_at=until, detail="; ".join(decision.reasons))
-        if store.exists(copy.path) and not store.exists(transfer.trash(copy)):
+        if not store.exists(copy.path) or store.exists(transfer.trash(copy)):
+            return
+        try:
             store.set_aside(copy.path, transfer.trash(copy))
+        except ColdchainError:
+            if not store.exists(transfer.trash(copy)):
+                self.ws.catalogue.change_copy(copy.id, state=CopyState.VERIFIED, due_at=copy.due_at, detail=copy.detail)
+            raise
 
-    def _delete(self, copy: Copy) -> None:
-        """Delete what stands in the trash, and what a cut-off run left under the copy's own name; never what took its place since."""
+    def _delete(self, ledger: Ledger, decision: Decision, copy: Copy) -> None:
+        """Delete what stands in the trash, and what a cut-off run left under the copy's own name; never what took its place since.
+
+        What the receipt will say is written down before: were this run cut off, the next one ends it, whatever has come since.
+        """
         store = self.ws.store(copy.location)
+        if not self.ws.catalogue.deleting(copy.id):
+            self._refuse_strangers(store, replace(copy, path=transfer.trash(copy)))
+            if inspecting.owns(store, self.ws.catalogue.artifact(copy.artifact), copy):
+                self._refuse_strangers(store, copy)
+        self.ws.catalogue.begin_deletion(copy.id, _account(ledger, decision))
         store.destroy(transfer.trash(copy))
-        if transfer.owns(store, self.ws.catalogue.artifact(copy.artifact), copy) and in_the_trash(self.ws, copy):
+        if inspecting.owns(store, self.ws.catalogue.artifact(copy.artifact), copy) and in_the_trash(self.ws, copy):
             store.set_aside(copy.path, transfer.trash(copy))
             store.destroy(transfer.trash(copy))
 
     def _refuse_strangers(self, store: Store, copy: Copy) -> None:
-        """Raise where bytes that nobody registered would go with a copy's folder: nobody was told of them."""
+        """Raise where bytes that nobody registered, or that somebody changed, would go with a copy's folder: nobody was told of them."""
         if not store.exists(copy.path):
             return
-        manifest, artifact = store.manifest(copy.path), self.ws.catalogue.artifact(copy.artifact)
-        found = Manifest.parse(manifest, f"{copy.location}:{copy.path}")
-        strangers = sorted(set(store.names(copy.path)) - found.entries.keys())
-        if found.digest != artifact.digest or strangers:
+        if found := inspecting.strangers(self.ws, self.ws.catalogue.artifact(copy.artifact), copy):
             raise RemovalRefused(
                 "something that nobody registered stands in a copy's folder",
                 on=f"{copy.location}:{copy.path}",
-                got=", ".join(map(repr, strangers[:MOST])) or "another manifest",
+                got=", ".join(map(repr, found[:MOST])),
                 done="nothing was moved",
                 hint="take out what is somebody's; `coldchain verify` says what the copy lacks",
             )
 
-    def _receipt(self, ledger: Ledger, deleted: Sequence[Decision]) -> None:
+    def _receipt(self, deleted: Sequence[int]) -> None:
         """Close what was deleted with a receipt."""
         if deleted:
-            body = {"policy": self.report.policy, "removed": [_account(ledger, each) for each in deleted]}
-            copies = [each.copy for each in deleted]
-            self.report.receipts.append(self.ws.catalogue.close_removals(copies, body, provenance.who(), self.ws.now()))
+            self.report.receipts.append(self.ws.catalogue.close_removals(deleted, self.report.policy, provenance.who(), self.ws.now()))
+
+
+def end_deletion(ws: Workspace, copy: Copy, policy: str) -> str:
+    """Give a copy whose deletion was cut off after its last byte its receipt; returns the digest, or nothing where bytes are left.
+
+    Raises:
+        LeaseTaken, LocationUnreachable: try again later.
+    """
+    if not ws.catalogue.deleting(copy.id):
+        return ""
+    store, place = ws.store(copy.location), f"{copy.artifact} at {copy.location}"
+    with ws.catalogue.lease([place], Use.ALONE, ws.now()):
+        if not in_the_trash(ws, copy) or store.exists(transfer.trash(copy)) or store.exists(copy.path):
+            return ""
+        return ws.catalogue.close_removals([copy.id], policy, provenance.who(), ws.now())
 
 
 def bring_back(ws: Workspace, artifact: Artifact, copy: Copy) -> Copy:
@@ -204,8 +234,8 @@ def bring_back(ws: Workspace, artifact: Artifact, copy: Copy) -> Copy:
             raise LeaseTaken("a copy is not in the trash any more", on=place, done="nothing was changed")
         if store.exists(copy.path) or not store.exists(transfer.trash(copy)):
             return transfer.verify_in_place(ws, artifact, copy, files.no_progress)
-        if wrong := transfer.mismatches(store, artifact, replace(copy, path=transfer.trash(copy)), files.no_progress):
-            raise IntegrityError("a copy in the trash does not match", on=place, got=transfer.listed(wrong), done="it stays there")
+        if wrong := inspecting.mismatches(store, artifact, replace(copy, path=transfer.trash(copy)), files.no_progress):
+            raise IntegrityError("a copy in the trash does not match", on=place, got=inspecting.listed(wrong), done="it stays there")
         store.set_aside(transfer.trash(copy), copy.path)
         return transfer.count(ws, copy)
 
@@ -219,6 +249,11 @@ def in_the_trash(ws: Workspace, copy: Copy) -> bool:
 def _concerned(ledger: Ledger, key: int, decision: Decision) -> set[str]:
     """Artifacts that a removal takes or leans on."""
     return {ledger.by_id[each].artifact for each in (key, *decision.leans_on)}
+
+
+def _unread(decision: Decision, unread: set[int], shelved: set[int]) -> bool:
+    """Whether a removal leans on what was not read back now; a medium on the shelf counts by its last reading, and never alone."""
+    return bool(unread.intersection(decision.leans_on)) or (bool(decision.leans_on) and shelved.issuperset(decision.leans_on))
 
 
 def _unsupported(decision: Decision) -> Decision:

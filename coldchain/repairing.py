@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from coldchain import files, gathering, provenance, transfer
+from coldchain import files, gathering, inspecting, provenance, transfer
 from coldchain.auditing import Rounds
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.errors import ColdchainError, InputError, IntegrityError, NotInCatalogue, Refused
@@ -129,9 +129,9 @@ def readmit(ws: Workspace, copy: Copy, reason: str, progress: files.Progress = f
         now = _as_it_is(ws, copy)
         if now.state not in DAMAGED:
             raise Refused("a copy is not damaged", on=f"{artifact.label} at {copy.location}", got=now.state, done="nothing was changed")
-        if wrong := transfer.mismatches(ws.store(copy.location), artifact, now, progress):
+        if wrong := inspecting.mismatches(ws.store(copy.location), artifact, now, progress):
             raise IntegrityError(
-                "a copy does not match", on=f"{artifact.label} at {copy.location}", got=transfer.listed(wrong), done="nothing was changed"
+                "a copy does not match", on=f"{artifact.label} at {copy.location}", got=inspecting.listed(wrong), done="nothing was changed"
             )
         ws.catalogue.add_receipt("readmission", _account(artifact, now) | {"reason": reason}, provenance.who(), ws.now())
         return transfer.count(ws, now)
@@ -195,7 +195,7 @@ def _as_it_is(ws: Workspace, copy: Copy) -> Copy:
 def _stands(ws: Workspace, artifact: Artifact, copy: Copy, progress: files.Progress) -> bool:
     """Whether a copy that was lost, or whose repair was cut off, has all its bytes in its place."""
     store = ws.store(copy.location)
-    return store.exists(copy.path) and not transfer.mismatches(store, artifact, copy, progress)
+    return store.exists(copy.path) and not inspecting.mismatches(store, artifact, copy, progress)
 
 
 def _found_again(ws: Workspace, artifact: Artifact, copy: Copy) -> Copy:

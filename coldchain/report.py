@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from coldchain.copies import Copy, Total
 from coldchain.ledger import Ledger
+from coldchain.shelving import Looked
 
 MOST = 500
 """Lines that a part of a report keeps; the rest is counted."""
@@ -62,6 +63,10 @@ class Report:
         falling_due: what falls due in the next 30 days.
         short: artifacts without the copies that the policy wants.
         space: copies and bytes by location, level and state.
+        unreachable: locations that do not show their identity, and are never taken away.
+        media: disks and tapes that are taken away, wherever they are.
+        unknown: locations of copies that the site does not name.
+        doubted_clock: why the clock is not believed, so that nothing went; empty where it is.
         braked: locations whose audit was stopped, and why.
         receipts: digests of the receipts that this sweep left.
     """
@@ -86,5 +91,8 @@ class Report:
     warnings: Part = field(default_factory=Part)
     space: tuple[Total, ...] = ()
     unreachable: tuple[str, ...] = ()
+    media: tuple[Looked, ...] = ()
+    unknown: tuple[str, ...] = ()
+    doubted_clock: str = ""
     braked: Mapping[str, str] = field(default_factory=dict)
     receipts: list[str] = field(default_factory=list)

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from coldchain import consent
+from coldchain import clock, consent, validation
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.dues import disposal_due, later, lifetime_end
 from coldchain.levels import Level
-from coldchain.location import Protection
 from coldchain.placing import Wish, wishes
 from coldchain.policy import Ground, Policy
+from coldchain.proposals import Answer
 from coldchain.standing import Judge, Standing, day
+from coldchain.store import Protection
 
 if TYPE_CHECKING:
     from coldchain.ledger import Ledger
@@ -74,7 +75,7 @@ def plan(ledger: Ledger, policy: Policy, now: dt.datetime) -> Plan:
     removed: set[int] = set()
     judge = Judge(ledger, policy, now, removed)
     decisions = []
-    for copy in sorted(_ours(ledger), key=lambda copy: (due(copy, policy), copy.id)):
+    for copy in sorted(_ours(ledger), key=lambda copy: (due(copy, judge), copy.id)):
         decision = _decide(copy, judge)
         if decision.action is Action.REMOVE:
             removed.add(copy.id)
@@ -83,9 +84,11 @@ def plan(ledger: Ledger, policy: Policy, now: dt.datetime) -> Plan:
     return Plan(tuple(decisions), shortfalls(before), tuple(_warnings(before)), tuple(wishes(before)))
 
 
-def due(copy: Copy, policy: Policy) -> dt.datetime:
-    """When a copy on scratch falls due."""
-    return copy.due_at or later(copy.created_at, policy.purge.after_days)
+def due(copy: Copy, judge: Judge) -> dt.datetime:
+    """When a copy on scratch falls due: on its day or, where nobody dated it, by the rule that speaks of it."""
+    artifact = judge.ledger.artifacts.get(copy.artifact)
+    purge = judge.policy.purge_of(judge.rule(artifact)) if artifact else judge.policy.purge
+    return copy.due_at or later(copy.created_at, purge.after_days)
 
 
 def _ours(ledger: Ledger) -> Iterable[Copy]:
@@ -104,7 +107,7 @@ def _decide(copy: Copy, judge: Judge) -> Decision:
         return _in_the_trash(copy, artifact, location, judge)
     if copy.state is not CopyState.VERIFIED:
         return Decision(copy.id, Action.KEEP, (f"its state is {copy.state}: {copy.detail or 'nothing is removed in doubt'}",))
-    if not (location.transient or _leaves_lasting_place(copy, artifact, judge)):
+    if not (location.transient or location.retiring or _leaves_lasting_place(copy, artifact, judge)):
         return _stays(copy, artifact, judge)
     if blocking := [*_not_due(copy, artifact, location, judge), *_kept_by_others(copy, artifact, judge)]:
         return Decision(copy.id, Action.KEEP, tuple(blocking))
@@ -134,7 +137,7 @@ def _leaves(copy: Copy, artifact: Artifact, location: Location, judge: Judge) ->
     """Decide for a copy that is due and that nobody holds: on what ground, and with whose consent."""
     ground, found = ground_of(copy, artifact, judge.without(copy))
     if ground is None:
-        return Decision(copy.id, Action.KEEP, ("not covered", *found.reasons))
+        return Decision(copy.id, Action.KEEP, found.reasons if found.stands else ("not covered", *found.reasons))
     terms = consent.terms_of(location, judge.rule(artifact), judge.policy, ground)
     verdict = consent.given(judge.ledger, artifact, copy, ground, terms, judge.policy, judge.now)
     reasons = (*verdict.reasons, _since(copy, artifact, location, judge), *found.reasons)
@@ -152,30 +155,38 @@ _ACTIONS = {
 
 def _since(copy: Copy, artifact: Artifact, location: Location, judge: Judge) -> str:
     if location.transient:
-        return (
-            f"due since {day(due(copy, judge.policy))}" if due(copy, judge.policy) <= judge.now else "scratch is nearly full: due earlier"
-        )
+        return f"due since {day(due(copy, judge))}" if due(copy, judge) <= judge.now else "scratch is nearly full: due earlier"
     if judge.ended(artifact):
         return "its lifetime is over"
+    if location.retiring:
+        return "its place is to be emptied"
     return f"nobody asked for it in {judge.rule(artifact).disposal.idle_days:g} days"  # type: ignore[union-attr]  # it leaves a lasting place
 
 
 def ground_of(copy: Copy, artifact: Artifact, judge: Judge) -> tuple[Ground | None, Standing]:
-    """On what ground a copy may go from a ledger without it, and what that leans on; no ground: why not."""
-    transient = judge.ledger.locations[copy.location].transient
+    """On what ground a copy may go from a ledger without it, and what that leans on; no ground: why not.
+
+    A copy that is covered, and that tables keep which have not passed the gate, has no ground either, and its standing says so.
+    """
+    place = judge.ledger.locations[copy.location]
+    transient = place.transient
     if not transient and (hindered := _last_protected_place(artifact, judge)):
         return None, Standing(False, (), hindered)
-    own = judge.standing(artifact)
-    if transient and own.stands:
-        return Ground.ORIGINAL_STANDS, own
+    own, tables = judge.standing(artifact), validation.waiting(artifact, judge)
+    leaves_scratch = transient and (not tables or artifact.level in validation.ACQUIRED)
+    if own.stands and (leaves_scratch or place.retiring):
+        return (Ground.ORIGINAL_STANDS if leaves_scratch else Ground.MOVED), own
     needed = judge.needed_by(artifact) if judge.ended(artifact) else []
     if judge.ended(artifact) and not needed:
         left = own.copies if artifact.level is Level.RAW else ()
         said = ("the policy does not ask for it any more", *own.reasons[:1])
         return Ground.LIFETIME, Standing(True, (*left, *judge.heirs(artifact)), said)
     again = judge.remakeable(artifact)
-    if again.stands and (transient or judge.rule(artifact).disposal):
+    may_be_remade = again.stands and (transient or bool(judge.rule(artifact).disposal))
+    if may_be_remade and not tables:
         return Ground.REMAKE, again
+    if tables and (may_be_remade or (transient and own.stands)):
+        return None, Standing(True, (), (validation.reason(tables), *(own if own.stands else again).reasons))
     wanted = tuple(f"{each.label} was made from it, and does not stand on copies of its own" for each in needed)
     return None, Standing(False, (), (*wanted, *own.reasons, *again.reasons))
 
@@ -209,7 +220,7 @@ def _purge_day(copy: Copy, artifact: Artifact, judge: Judge) -> dt.datetime:
     """When a copy on scratch falls due: earlier than its day where scratch is nearly full, or where somebody set the check aside."""
     set_aside = any(each.check == "after_days" for each in judge.overrides(artifact))
     early, high_water = judge.ledger.early.get(copy.location), judge.policy.high_water
-    days = [due(copy, judge.policy)]
+    days = [due(copy, judge)]
     if set_aside:
         days.append(copy.created_at)
     if high_water and early and days[0] <= early:
@@ -218,11 +229,16 @@ def _purge_day(copy: Copy, artifact: Artifact, judge: Judge) -> dt.datetime:
 
 
 def _kept_by_others(copy: Copy, artifact: Artifact, judge: Judge) -> list[str]:
-    """Who or what keeps a copy, wherever it is: its location, a person, a run."""
+    """Who or what keeps a copy, wherever it is: its location, a clock, a person, a run."""
     ledger, now = judge.ledger, judge.now
     holds = [hold for hold in ledger.holds_of.get(artifact.dataset, ()) if hold.holds(now)]
+    own = ledger.proposed.get(copy.id)
     found = [] if copy.location in ledger.reachable else ["its location cannot be reached"]
+    if doubted := clock.doubt(ledger.believed, now, judge.policy.clock_leap_days):
+        found.append(doubted)
     found += [f"held by {hold.who} until {hold.until}: {hold.reason}" for hold in holds]
+    if own is None or own.answer is not Answer.NO:  # its own is told where consent is asked for
+        found += list(dict.fromkeys(consent.refused(ledger, artifact.dataset)))
     found += [f"in use ({lease.use}) until {lease.until.isoformat(timespec='minutes')}" for lease in ledger.leases_of.get(artifact.id, ())]
     return found
 
@@ -235,7 +251,8 @@ def _in_the_trash(copy: Copy, artifact: Artifact, location: Location, judge: Jud
         return Decision(copy.id, Action.KEEP, ("in the trash", *blocking))
     ground, found = ground_of(copy, artifact, judge.without(copy))
     if ground is None:
-        return Decision(copy.id, Action.RECALL, ("in the trash, and not covered any more", *found.reasons))
+        why = "in the trash" if found.stands else "in the trash, and not covered any more"
+        return Decision(copy.id, Action.RECALL, (why, *found.reasons))
     verdict = consent.kept_up(judge.ledger, copy, ground, consent.terms_of(location, judge.rule(artifact), judge.policy, ground))
     if verdict.consent is not consent.Consent.GIVEN:
         return Decision(copy.id, Action.RECALL, ("in the trash", *verdict.reasons, *found.reasons))
@@ -250,12 +267,22 @@ def shortfalls(judge: Judge) -> dict[str, tuple[str, ...]]:
 
 
 def _warnings(judge: Judge) -> Iterable[str]:
-    """Tell of scratch copies that the cluster will remove within a week and that nothing else covers."""
+    """Tell of scratch copies that the cluster will remove within a week, and that nothing else covers or that tables still keep."""
     for copy in _ours(judge.ledger):
         location = judge.ledger.locations.get(copy.location)
         artifact = judge.ledger.artifacts.get(copy.artifact)
         if location is None or artifact is None or location.purge_age_days is None or copy.state is not CopyState.VERIFIED:
             continue
         lost_at = later(copy.created_at, location.purge_age_days)
-        if lost_at - judge.now < dt.timedelta(days=7) and not judge.ended(artifact) and not judge.without(copy).cover(artifact).stands:
-            yield f"{artifact.label} at {location.name} goes on {day(lost_at)} by the cluster's own purge, and nothing covers it"
+        if lost_at - judge.now < dt.timedelta(days=7) and not judge.ended(artifact) and (why := _missed(artifact, judge.without(copy))):
+            yield f"{artifact.label} at {location.name} goes on {day(lost_at)} by the cluster's own purge, and {why}"
+
+
+def _missed(artifact: Artifact, judge: Judge) -> str:
+    """What is wrong once a copy is gone that the ledger is without; nothing where it stands elsewhere, or nobody waits for it."""
+    if judge.standing(artifact).stands:
+        return ""
+    if not judge.remakeable(artifact).stands:
+        return "then the policy is not met"
+    tables = validation.waiting(artifact, judge)
+    return validation.reason(tables) if tables else ""

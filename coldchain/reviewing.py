@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from coldchain.dues import later, lifetime_end
+from coldchain.media import State
 from coldchain.retention import shortfalls
 from coldchain.standing import Judge
 
@@ -37,7 +38,7 @@ def _next(artifact: Artifact, ledger: Ledger, judge: Judge) -> dt.datetime | Non
     window = judge.rule(artifact).wanted.verified_within_days
     copies = ledger.by_artifact.get(artifact.id, [])
     dates = [later(copy.verified_at, window) + _AFTER for copy in copies if copy.verified_at is not None]
-    dates += [judge.now + dt.timedelta(days=1) for copy in copies if copy.location not in ledger.reachable]
+    dates += [judge.now + dt.timedelta(days=1) for copy in copies if _comes_and_goes(copy.location, ledger)]
     dates += _overrides_end(artifact, judge)
     if ends := lifetime_end(artifact, judge.rule(artifact)):
         dates.append(ends)
@@ -45,6 +46,14 @@ def _next(artifact: Artifact, ledger: Ledger, judge: Judge) -> dt.datetime | Non
 
 
 _AFTER = dt.timedelta(seconds=1)
+
+
+def _comes_and_goes(location: str, ledger: Ledger) -> bool:
+    """Whether a place may be there tomorrow or not, and nobody tells: one that is away, or a medium that is put in; not one on a shelf."""
+    medium = ledger.whereabouts(location)
+    if medium is not None:
+        return medium.state is State.IN
+    return location not in ledger.reachable
 
 
 def _overrides_end(artifact: Artifact, judge: Judge) -> list[dt.datetime]:

@@ -94,6 +94,11 @@ class Judge:
             for copy, location in found
             if (copy, location) not in counted
         ]
+        reasons += [
+            f"{copy.location} is {self.ledger.whereabouts(copy.location)}, last read back on {day(copy.verified_at)}"
+            for copy, _ in counted
+            if copy.location in self.ledger.shelved and copy.verified_at is not None
+        ]
         reasons += [str(override) for override in self.overrides(artifact) if override.check in _COUNTING]
         missing = _missing(counted, wanted, self.ledger.home)
         return Standing(not missing, tuple(copy.id for copy, _ in counted), (_stands_at(counted), *missing, *reasons))
@@ -118,9 +123,20 @@ class Judge:
             return "the site does not know this location"
         if days := self.ledger.purge_age(location.name):
             return f"it removes files by itself after {days} days"
-        if location.name not in self.ledger.reachable:
-            return "it cannot be reached"
-        return self._discounted_reading(copy.verified_at, window_days) or self._discounted_stranger(copy)
+        if why := self._discounted_place(location.name):
+            return why
+        if why := self._discounted_reading(copy.verified_at, window_days):
+            return why + (f" ({self.ledger.whereabouts(location.name)})" if location.name in self.ledger.shelved else "")
+        return self._discounted_stranger(copy)
+
+    def _discounted_place(self, name: str) -> str | None:
+        """A place that is not there; a medium that is on the shelf does for one, and one that somebody has does not."""
+        medium = self.ledger.whereabouts(name)
+        if medium is not None and medium.gone:
+            return f"it is {medium}"
+        if name in self.ledger.reachable or name in self.ledger.shelved:
+            return None
+        return f"it is {medium}" if medium is not None else "it cannot be reached"
 
     def _discounted_reading(self, read_at: dt.datetime | None, window_days: int) -> str | None:
         if read_at is None:
@@ -145,6 +161,8 @@ class Judge:
             return Standing(False, (), (f"the policy does not let {artifact.level} be made again",))
         if activity is None or not activity.inputs:
             return Standing(False, (), ("how it was made is not recorded",))
+        if not (activity.code_version and activity.lock_digest):
+            return Standing(False, (), ("with which code and packages it was made is not recorded",))
         supports = [self._support(name, above | {artifact.id}) for name in activity.inputs]
         stands = all(each.stands for each in supports)
         said = "can be made again by" if stands else "cannot be made again now by"
@@ -161,13 +179,14 @@ class Judge:
 
     def needed_by(self, artifact: Artifact) -> list[Artifact]:
         """What was made from an artifact, is still asked for, and does not stand on copies of its own."""
-        return [each for each in self._descendants(artifact) if not self.ended(each) and not self.standing(each).stands]
+        return [each for each in self.descendants(artifact) if not self.ended(each) and not self.standing(each).stands]
 
     def heirs(self, artifact: Artifact) -> list[int]:
         """Copies on which what was made from an artifact, and is still asked for, stands: the last that is left of it."""
-        return [key for each in self._descendants(artifact) if not self.ended(each) for key in self.standing(each).copies]
+        return [key for each in self.descendants(artifact) if not self.ended(each) for key in self.standing(each).copies]
 
-    def _descendants(self, artifact: Artifact) -> Iterator[Artifact]:
+    def descendants(self, artifact: Artifact) -> Iterator[Artifact]:
+        """What was made from an artifact, step by step, each once."""
         seen, waiting = {artifact.id}, [artifact.id]
         while waiting:
             for each in self.ledger.made_from.get(waiting.pop(), ()):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coldchain import retention
+from coldchain.choices import History, currents
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.ledger import Ledger
-from coldchain.standing import remakeable, standing
+from coldchain.staleness import Stale, Today, stale
+from coldchain.standing import Judge, remakeable, standing
 
 if TYPE_CHECKING:
     from coldchain.policy import Policy
@@ -32,11 +34,34 @@ class Row:
     reasons: tuple[str, ...]
     read_back: dt.datetime | None
     falls_due: dt.datetime | None
+    current: bool = True
+    stale: tuple[str, ...] = ()
 
 
-def rows(ledger: Ledger, policy: Policy, now: dt.datetime, dataset: str | None = None) -> list[Row]:
-    """One row an artifact, in the order they were made."""
-    return [_row(artifact, ledger, policy, now) for artifact in ledger.artifacts.values() if dataset in {None, artifact.dataset}]
+@dataclass(frozen=True)
+class Versions:
+    """Which artifacts are current, and what each that is stale is stale against; by their ids."""
+
+    current: frozenset[str]
+    stale: Mapping[str, Stale]
+
+    def mark(self, row: Row, artifact: Artifact) -> Row:
+        """A row with what is known of its artifact's version."""
+        reasons = self.stale[artifact.id].reasons if artifact.id in self.stale else ()
+        return replace(row, current=artifact.id in self.current, stale=tuple(map(str, reasons)))
+
+
+def versions(histories: Mapping[str, History], today: Today) -> Versions:
+    """What is current and what is stale of some datasets."""
+    current = frozenset(artifact.id for history in histories.values() for artifact in currents(history).values())
+    return Versions(current, {each.artifact.id: each for history in histories.values() for each in stale(history, today)})
+
+
+def rows(ledger: Ledger, policy: Policy, now: dt.datetime, dataset: str | None = None, known: Versions | None = None) -> list[Row]:
+    """One row an artifact, in the order they were made; all count as current where nothing is known of that."""
+    artifacts = [artifact for artifact in ledger.artifacts.values() if dataset in {None, artifact.dataset}]
+    found = [(_row(artifact, ledger, policy, now), artifact) for artifact in artifacts]
+    return [known.mark(row, artifact) if known else row for row, artifact in found]
 
 
 def _row(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -> Row:
@@ -44,7 +69,8 @@ def _row(artifact: Artifact, ledger: Ledger, policy: Policy, now: dt.datetime) -
     found = standing(artifact, ledger, policy, now)
     rule = policy.rule(artifact.level, ledger.project(artifact))
     scratch = {name for name, location in ledger.locations.items() if location.transient}
-    due = [retention.due(copy, policy) for copy in copies if copy.location in scratch and copy.state is CopyState.VERIFIED]
+    judge = Judge(ledger, policy, now)
+    due = [retention.due(copy, judge) for copy in copies if copy.location in scratch and copy.state is CopyState.VERIFIED]
     wanted = rule.wanted
     return Row(
         dataset=artifact.dataset,

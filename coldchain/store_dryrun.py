@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 from coldchain import files
@@ -14,7 +16,7 @@ class DryRunStore:
 
     def __init__(self, store: Store) -> None:
         """Read through `store`; change nothing."""
-        self.store, self.location = store, store.location
+        self.store, self.location, self.mounted = store, store.location, store.mounted
         self.would: list[str] = []
 
     def identity(self) -> str:
@@ -34,6 +36,15 @@ class DryRunStore:
         """Space of the store behind."""
         return self.store.capacity()
 
+    def clock(self) -> dt.datetime:
+        """Write down a trial; the time is ours."""
+        self.would.append(f"write to {self.location.name}")
+        return dt.datetime.now(dt.UTC)
+
+    def staged(self, path: str, name: str) -> str:
+        """Where the store behind puts folders together."""
+        return self.store.staged(path, name)
+
     def exists(self, path: str) -> bool:
         """Whether a folder stands in the store behind."""
         return self.store.exists(path)
@@ -46,6 +57,10 @@ class DryRunStore:
         """Names in the store behind."""
         return self.store.names(path)
 
+    def changed(self, path: str, since: dt.datetime) -> list[str]:
+        """Names in the store behind that may have changed."""
+        return self.store.changed(path, since)
+
     def local(self, path: str) -> Path:
         """Local path in the store behind."""
         return self.store.local(path)
@@ -55,9 +70,14 @@ class DryRunStore:
         self.would.append(f"put {len(names)} files to {path}")
         return files.hash_tree(source, names, progress)
 
-    def read_back(self, path: str, progress: files.Progress = files.no_progress) -> Manifest:
+    def get(self, path: str, target: Path, names: list[str], progress: files.Progress = files.no_progress) -> Manifest:
+        """Read what would be copied out, and write down the copy."""
+        self.would.append(f"get {len(names)} files from {path} to {target}")
+        return self.store.read_back(path, progress, names)
+
+    def read_back(self, path: str, progress: files.Progress = files.no_progress, names: Sequence[str] | None = None) -> Manifest:
         """Read back from the store behind."""
-        return self.store.read_back(path, progress)
+        return self.store.read_back(path, progress, names)
 
     def manifest(self, path: str) -> bytes:
         """Manifest in the store behind."""
@@ -79,7 +99,7 @@ class DryRunStore:
         """Write down a renaming of what is protected."""
         self.would.append(f"set {path} aside as {to}")
 
-    def protect(self, path: str) -> Probe:
+    def protect(self, path: str, until: dt.datetime | None = None) -> Probe:  # noqa: ARG002 - the protocol's
         """Write down a protection; nothing is in force."""
         self.would.append(f"protect {path}")
         return Probe("none", ())

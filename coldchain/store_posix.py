@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coldchain import files
+from coldchain import files, zfs
 from coldchain.errors import (
     ColdchainError,
     ConfigurationError,
@@ -24,9 +24,11 @@ from coldchain.errors import (
 )
 from coldchain.manifest import MANIFEST, Manifest, safe_name
 from coldchain.protection import movable, protect, release
-from coldchain.store import TRASH, Capacity, Probe
+from coldchain.store import TRASH, Capacity, Probe, Protection
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from coldchain.location import Location
 
 MARKER = ".coldchain/location.json"
@@ -52,6 +54,8 @@ _HINTS = {
 
 class PosixStore:
     """A location that is a folder of a mounted file system."""
+
+    mounted = True
 
     def __init__(self, location: Location, root: Path) -> None:
         """Use an absolute root folder; nothing is touched until a method is called."""
@@ -94,6 +98,19 @@ class PosixStore:
             usage = shutil.disk_usage(self.root)
         return Capacity(usage.total, usage.free)
 
+    def clock(self) -> dt.datetime:
+        """Time that the file system gives a file that is written now; the file goes again."""
+        path = self.local(f".coldchain/clock-{uuid.uuid4().hex}")
+        files.write_durably(path, b"coldchain\n")
+        found = files.changed_at(path)
+        with self._refusing("the location refuses a removal", path.name):
+            path.unlink()
+        return found
+
+    def staged(self, _path: str, name: str) -> str:
+        """A folder of its own: it is renamed when it is whole."""
+        return name
+
     def exists(self, path: str) -> bool:
         """Whether a folder stands there."""
         folder = self.local(path)
@@ -112,6 +129,11 @@ class PosixStore:
     def names(self, path: str) -> list[str]:
         """Relative names of the files of a folder, without its manifest."""
         return files.names_below(self.local(path))
+
+    def changed(self, path: str, since: dt.datetime) -> list[str]:
+        """Names of files whose bytes or attributes changed since a moment, by the file system's clock."""
+        folder = self.local(path)
+        return [name for name in self.names(path) if files.changed_at(folder / name) > since]
 
     def local(self, path: str) -> Path:
         """Local path of a folder below the root, none of whose parts is a link.
@@ -144,9 +166,13 @@ class PosixStore:
         """Copy files in, durably; files that a cut-off run left whole are not written again."""
         return files.copy_tree(source, self.local(path), names, progress, keep_times=not self.location.transient)
 
-    def read_back(self, path: str, progress: files.Progress = files.no_progress) -> Manifest:
-        """Hash every file that stands in a folder, past the page cache."""
-        return files.hash_tree(self.local(path), self.names(path), progress)
+    def get(self, path: str, target: Path, names: list[str], progress: files.Progress = files.no_progress) -> Manifest:
+        """Copy files out, durably; files that a cut-off run left whole in the target are not written again."""
+        return files.copy_tree(self.local(path), target, names, progress)
+
+    def read_back(self, path: str, progress: files.Progress = files.no_progress, names: Sequence[str] | None = None) -> Manifest:
+        """Hash every file that stands in a folder, or those that are named, past the page cache."""
+        return files.hash_tree(self.local(path), self.names(path) if names is None else [safe_name(name) for name in names], progress)
 
     def manifest(self, path: str) -> bytes:
         """Text of the manifest that stands in a folder."""
@@ -181,18 +207,21 @@ class PosixStore:
             if folder == self.root:
                 break
 
-    def protect(self, path: str) -> Probe:
-        """Make a folder write-once as the location says, and try to break it."""
+    def protect(self, path: str, _until: dt.datetime | None = None) -> Probe:
+        """Make a folder write-once as the location says, for as long as it stands, and try to break it."""
         return protect(self.local(path), self.location.protection)
 
     def destroy(self, path: str) -> None:
-        """Remove a folder of the trash for good, though it is write-protected.
+        """Remove a folder of the trash for good, though it is write-protected; on ZFS its own snapshot first.
 
         Raises:
             RemovalRefused: another folder, or this user may not lift its protection.
+            ProtectionError: this user may not give up its snapshot; nothing was deleted.
         """
         if not path.startswith(TRASH):
             raise RemovalRefused("only what is in the trash is removed for good", on=f"{self.location.name}:{path}")
+        if self.location.protection is Protection.ZFS:
+            zfs.give_up(self.local(path))
         with self._refusing("the location refuses a removal", path), suppress(FileNotFoundError):
             release(self.local(path))
         self.delete(path)

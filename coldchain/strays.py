@@ -6,13 +6,14 @@ It only looks. Names are listed, a folder at a time; no file is opened and no li
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from coldchain import transfer
 from coldchain.copies import Copy, CopyState
 from coldchain.errors import UnsafePathError
+from coldchain.zfs import CONTROL
 
 if TYPE_CHECKING:
     from coldchain.store import Store
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 ROOTS = ("projects", ".coldchain/aside", ".coldchain/staging", ".coldchain/trash")
 """Where everything that is Coldchain's stands at a location."""
 
-NOTES = ("README.md", "provenance.json")
+NOTES = ("README.md", "provenance.json", "prov.json", "ro-crate-metadata.json")
 """Small files beside a copy's folder, named after it."""
 
 MOST = 500
@@ -110,15 +111,17 @@ def _working(ws: Workspace, copies: list[Copy]) -> set[str]:
 
 def _strangers(store: Store, root: str, known: _Known, seen: set[str]) -> Iterator[tuple[str, str]]:
     """What stands below a folder and belongs to no copy, with what is odd about it; notes down the copies' folders that were seen."""
-    stands, why = _is_folder(store, root)
+    stands, why = _is_folder(store, root, known.folders)
     if why:
         yield root, why
     waiting = [root] if stands else []
     while waiting:
         folder = waiting.pop()
         for name in store.children(folder):
+            if folder == root and name == CONTROL:
+                continue  # a file system of its own that shows its snapshots: nobody put them there
             path = f"{folder}/{name}"
-            stands, why = _is_folder(store, path)
+            stands, why = _is_folder(store, path, known.folders)
             if path in known.folders and stands:
                 seen.add(path)
             elif stands and path in known.on_the_way:
@@ -127,9 +130,10 @@ def _strangers(store: Store, root: str, known: _Known, seen: set[str]) -> Iterat
                 yield path, why
 
 
-def _is_folder(store: Store, path: str) -> tuple[bool, str]:
+def _is_folder(store: Store, path: str, copies: Collection[str] = ()) -> tuple[bool, str]:
+    """Whether a folder stands, and what is odd about it; a bucket has none on the way to its copies, only names that go on."""
     try:
-        return store.exists(path), ""
+        return store.exists(path) or (not store.mounted and path not in copies and bool(store.children(path))), ""
     except UnsafePathError as error:
         return False, error.what
 

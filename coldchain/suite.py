@@ -1,25 +1,32 @@
 """Suites of rules as data, and the questions that a suite asks of one table.
 
-A suite is a versioned JSON file in `coldchain/suites/`. Its rules use the vocabulary of Great Expectations (`expect_...`), but
-nothing here needs that library: this module says what is to be checked, `tasks.gate` does the checking, `coldchain.gate` judges.
+A suite is a JSON file in `coldchain/suites/`, one a version: `<name>-v<version>.json`. A version is never changed once a release was made
+by it, so that a release can be judged again by what held then; the newest one holds where none is named. Its rules use the vocabulary of
+Great Expectations (`expect_...`), but nothing here needs that library: this module says what is to be checked, `tasks.gate` does the
+checking, `coldchain.gate` judges.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from coldchain.drift import Summary
 from coldchain.errors import ConfigurationError
 from coldchain.imaging.tables import channel_suffixes
 
 PRESENCE = "expect_column_to_exist"
 """The expectation that reports a missing column; every other rule is left out for columns that are not there."""
+
+_FILE = re.compile(r"(?P<name>[a-z][a-z0-9_]*)-v(?P<version>[1-9][0-9]*)\.json")
 
 FIELD_COLUMNS = ("Metadata_Well", "Metadata_Site", "segmented", "measured")
 """Columns of the derived table `fields`: nuclei in the mask and rows in the table, for each field."""
@@ -32,6 +39,10 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
+Table = Literal["rows", "fields", "features", "drift", "controls", "contrast", "effect", "direction"]
+Source = tuple[str, tuple[str, ...], tuple[str, ...]]
+
+
 class Rule(BaseModel):
     """One rule of a suite: an expectation, the columns it is asked of, and what it says in plain words."""
 
@@ -41,9 +52,23 @@ class Rule(BaseModel):
     says: str = Field(min_length=1, description="the rule in a scientist's words")
     expectation: str = Field(pattern=r"^expect_[a-z_]+$")
     severity: Severity
-    table: Literal["rows", "fields"] = Field("rows", description="`fields`: nuclei per field, segmented and measured")
-    columns: tuple[str, ...] = Field((), description="`{channel}` stands for every channel, a final `*` for every such column")
-    arguments: dict[str, JsonValue] = Field(default_factory=dict, description="`$wells`, `$well_count`, `$objects` come from the context")
+    table: Table = Field("rows", description="`rows`: the table itself; the others are made of it, see coldchain.deriving")
+    of: tuple[str, ...] = Field((), description="columns of the table that such another table is made of; `*` stands for anything")
+    columns: tuple[str, ...] = Field((), description="`{channel}` stands for every channel, `*` for anything")
+    without: tuple[str, ...] = Field((), description="columns that `columns` and `of` do not mean; `*` stands for anything")
+    arguments: dict[str, JsonValue] = Field(
+        default_factory=dict, description="`$wells`, `$well_count`, `$treatment`, `$objects` come from the context"
+    )
+
+    @property
+    def source(self) -> Source:
+        """What it is asked of: rules of one source are asked together."""
+        return self.table, self.of, self.without if self.of else ()
+
+    def read_for(self, columns: Sequence[str]) -> list[str]:
+        """Columns of the table that the other table is made of; all that are meant and there."""
+        meant = FIELD_COLUMNS[:2] if self.table == "fields" else self.of
+        return [name for name in columns if _fits(name, meant) and not _fits(name, self.without)]
 
 
 class Suite(BaseModel):
@@ -56,6 +81,7 @@ class Suite(BaseModel):
     description: str
     key: tuple[str, ...] = Field(min_length=1, max_length=6, description="columns that say where a row comes from")
     rules: tuple[Rule, ...] = Field(min_length=1)
+    least_earlier: int = Field(3, ge=2, description="earlier plates of the project without which nothing is said of drift")
 
     @model_validator(mode="after")
     def _names_each_rule_once(self) -> Self:
@@ -91,6 +117,9 @@ class GateContext(BaseModel):
     wells: tuple[str, ...] = Field(min_length=1, description="wells of the plate layout, A01")
     channels: tuple[str, ...] = Field((), description="channel names of the plate")
     fields: tuple[FieldCount, ...] | None = Field(None, description="nuclei per field, as segmentation counted them")
+    plate_map: dict[str, dict[str, str | float]] = Field(default_factory=dict, description="what each well holds, by its name")
+    treatment: tuple[str, ...] = Field((), description="columns that together name a treatment")
+    earlier: tuple[Summary, ...] = Field((), description="summaries of earlier plates of the project, each of a dataset of its own")
 
     @model_validator(mode="after")
     def _counts_each_field_once(self) -> Self:
@@ -108,23 +137,39 @@ class Check(BaseModel):
     rule: Rule
     column: str | None
     arguments: dict[str, Any]
+    key: tuple[str, ...] = ()
 
     def needs(self) -> set[str]:
         """Return the columns without which the question cannot be asked."""
         return _columns_among(self.arguments) | ({self.column} if self.column else set())
 
 
+def suite_versions() -> dict[str, list[int]]:
+    """Return the versions there are of each suite, in order."""
+    there = [_FILE.fullmatch(entry.name) for entry in files("coldchain").joinpath("suites").iterdir()]
+    found: dict[str, list[int]] = {}
+    for name, version in sorted((each["name"], int(each["version"])) for each in there if each):
+        found.setdefault(name, []).append(version)
+    return found
+
+
 def suite_names() -> list[str]:
     """Return the names of the suites there are."""
-    there = [entry.name for entry in files("coldchain").joinpath("suites").iterdir()]
-    return sorted(name.removesuffix(".json") for name in there if name.endswith(".json"))
+    return sorted(suite_versions())
 
 
-def load_suite(name: str) -> Suite:
-    """Return the suite of that name; raises ConfigurationError naming the suites there are, or the field that is wrong."""
-    if name not in suite_names():
-        raise ConfigurationError("no such suite", on=name, expected=", ".join(suite_names()))
-    return read_suite(files("coldchain").joinpath("suites", f"{name}.json").read_text("utf-8"), name)
+def load_suite(name: str, version: int | None = None) -> Suite:
+    """Return a version of a suite, the newest where none is named; raises ConfigurationError naming what there is, or the wrong field."""
+    there = suite_versions()
+    if name not in there:
+        raise ConfigurationError("no such suite", on=name, expected=", ".join(there))
+    if version is not None and version not in there[name]:
+        raise ConfigurationError("no such version of a suite", on=name, expected=there[name], got=version)
+    file = f"{name}-v{version or there[name][-1]}.json"
+    suite = read_suite(files("coldchain").joinpath("suites", file).read_text("utf-8"), file)
+    if file != f"{suite.name}-v{suite.version}.json":
+        raise ConfigurationError("a suite is not what its file is called", on=file, got=f"{suite.name} version {suite.version}")
+    return suite
 
 
 def read_suite(text: str, origin: str) -> Suite:
@@ -145,13 +190,13 @@ def read_context(context: Mapping[str, object]) -> GateContext:
         raise ConfigurationError("the gate's context is not valid", on="context", got=_first_error(exc)) from exc
 
 
-def plan_checks(suite: Suite, context: GateContext, columns: Sequence[str]) -> list[Check]:
-    """Return every question that the suite asks of a table with these columns.
+def plan_checks(suite: Suite, context: GateContext, columns: Sequence[str], left_out: Collection[Source] = ()) -> list[Check]:
+    """Return every question that the suite asks of a table with these columns, save of sources that are left out.
 
     A missing column is asked for by name (and found missing); other questions that would need it are left out. Raises
     ConfigurationError where the suite needs something that the context does not say.
     """
-    asked = [check for rule in suite.rules for check in _expand(rule, context, columns)]
+    asked = [check for rule in suite.rules if rule.source not in left_out for check in _expand(rule, context, columns, suite.key)]
     return [check for check in asked if check.rule.expectation == PRESENCE or _can_be_asked(check, columns)]
 
 
@@ -165,31 +210,41 @@ def compare_fields(context: GateContext, measured: Mapping[tuple[str, str], int]
 
 
 def _columns_among(arguments: Mapping[str, Any]) -> set[str]:
-    listed = arguments.get("column_list") or []
+    said = arguments.get("column_list")
+    listed = said if isinstance(said, list) else []
     return {*listed, *(arguments[name] for name in ("column_A", "column_B") if name in arguments)}
 
 
 def _used(rule: Rule) -> set[str]:
-    """Return the columns of the table that a rule uses; nuclei per field are counted by well and site."""
+    """Return the columns of the table, by their whole names, that a rule uses; nuclei per field are counted by well and site."""
     if rule.table == "fields":
         return set(FIELD_COLUMNS[:2])
-    return {column for column in rule.columns if not column.endswith("*")} | _columns_among(rule.arguments)
+    if rule.table != "rows":
+        return {column for column in rule.of if "*" not in column}
+    return {column for column in rule.columns if "*" not in column} | _columns_among(rule.arguments)
 
 
-def _expand(rule: Rule, context: GateContext, columns: Sequence[str]) -> list[Check]:
+def _expand(rule: Rule, context: GateContext, columns: Sequence[str], key: tuple[str, ...]) -> list[Check]:
     arguments = {name: _resolve(value, context) for name, value in rule.arguments.items()}
     if not rule.columns:
-        return [Check(rule=rule, column=None, arguments=arguments)]
-    meant = [name for column in rule.columns for name in _meant(column, context, columns)]
-    return [Check(rule=rule, column=name, arguments=arguments) for name in dict.fromkeys(meant)]
+        return [Check(rule=rule, column=None, arguments=arguments, key=key)]
+    if rule.table != "rows":
+        return [Check(rule=rule, column=name, arguments=arguments, key=key) for name in rule.columns]
+    meant = [name for column in rule.columns for name in _meant(column, context, columns) if not _fits(name, rule.without)]
+    return [Check(rule=rule, column=name, arguments=arguments, key=key) for name in dict.fromkeys(meant)]
 
 
 def _meant(column: str, context: GateContext, columns: Sequence[str]) -> list[str]:
-    if column.endswith("*"):
-        return [name for name in columns if name.startswith(column[:-1])]
+    if "*" in column:
+        return [name for name in columns if _fits(name, [column])]
     if "{channel}" in column:
         return [column.replace("{channel}", suffix) for suffix in channel_suffixes(context.channels)]
     return [column]
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a column is one of those that patterns mean; only `*` is special."""
+    return any(fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]")) for pattern in patterns)
 
 
 def _resolve(value: JsonValue, context: GateContext) -> Any:
@@ -200,9 +255,11 @@ def _resolve(value: JsonValue, context: GateContext) -> Any:
             return list(context.wells)
         case "$well_count":
             return len(context.wells)
+        case "$treatment":
+            return list(context.treatment)
         case "$objects":
             return sum(field.objects for field in _fields(context))
-    raise ConfigurationError("a suite asks for an unknown value", got=value, expected="$wells, $well_count or $objects")
+    raise ConfigurationError("a suite asks for an unknown value", got=value, expected="$wells, $well_count, $treatment or $objects")
 
 
 def _fields(context: GateContext) -> tuple[FieldCount, ...]:
@@ -212,7 +269,7 @@ def _fields(context: GateContext) -> tuple[FieldCount, ...]:
 
 
 def _can_be_asked(check: Check, columns: Sequence[str]) -> bool:
-    return (_used(check.rule) if check.rule.table == "fields" else check.needs()) <= set(columns)
+    return (check.needs() if check.rule.table == "rows" else _used(check.rule)) <= set(columns)
 
 
 def _first_error(exc: ValidationError) -> str:

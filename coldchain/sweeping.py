@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from coldchain import auditing, planning, provenance, reviewing
+from coldchain import auditing, clock, legal_holds, planning, provenance, reviewing, shelving
 from coldchain.copies import CopyState
 from coldchain.errors import ColdchainError
 from coldchain.proposals import Answer
-from coldchain.removing import Removal, bring_back
+from coldchain.removing import Removal, bring_back, end_deletion
 from coldchain.report import Line, Part, Report, line_of
 from coldchain.retention import GOING, Action
 
@@ -35,7 +35,10 @@ def sweep(ws: Workspace, *, dry_run: bool, tell: Tell = lambda _line: None) -> R
     """Read back what is due, and let go what policy and people let go; a dry run reads, dates, plans and reports."""
     audited = auditing.audit(ws, tell=tell)
     report = Report(ws.now(), dry_run, f"{ws.policy.name} v{ws.policy.version}", ws.site.site, read_back=audited.copies)
+    report.doubted_clock = clock.believe(ws)
     planning.date_anew(ws)
+    if not dry_run and not report.doubted_clock:
+        legal_holds.keep_up(ws, tell=tell)
     for ledger, plan in planning.planned(ws):
         _report(report, ledger, plan)
         if not dry_run:
@@ -101,7 +104,8 @@ def _due(ledger: Ledger, copy: Copy, now: dt.datetime) -> bool:
 def _act(ws: Workspace, ledger: Ledger, plan: Plan, report: Report, tell: Tell) -> None:
     """Do what a plan says: tell, drop what changed, bring back, remove."""
     _notify(ws, plan, report)
-    _drop(ws, ledger, plan, report)
+    if not report.doubted_clock:
+        _drop(ws, ledger, plan, report)
     for decision in plan.of(Action.RECALL):
         _recall(ws, ledger, decision, report, tell)
     if going := plan.of(*GOING):
@@ -130,10 +134,14 @@ def _drop(ws: Workspace, ledger: Ledger, plan: Plan, report: Report) -> None:
 
 
 def _recall(ws: Workspace, ledger: Ledger, decision: Decision, report: Report, tell: Tell) -> None:
-    """Bring a copy back from the trash."""
+    """Bring a copy back from the trash; one whose deletion was cut off after its last byte gets its receipt instead."""
     copy = ledger.by_id[decision.copy]
     tell(f"bring back {copy.artifact[:60]} at {copy.location}")
     try:
+        if ended := end_deletion(ws, copy, report.policy):
+            report.receipts.append(ended)
+            report.removed.add(line_of(ledger, copy, (copy.detail,)))
+            return
         bring_back(ws, ledger.artifacts[copy.artifact], copy)
     except ColdchainError as error:  # it stays in the trash, where nothing deletes it while it is not covered
         report.dropped.add(line_of(ledger, copy, (str(error),)))
@@ -150,9 +158,12 @@ def _look_around(ws: Workspace, report: Report) -> None:
     """What is damaged, short, or falls due soon, and how much stands where."""
     now, catalogue = ws.now(), ws.catalogue
     reachable = ws.reachable()
-    report.unreachable = tuple(name for name in ws.stores if name not in reachable)
+    report.media = tuple(shelving.look(ws))
+    known = {each.location for each in report.media}
+    report.unreachable = tuple(name for name in ws.stores if name not in reachable and name not in known)
     report.braked = catalogue.brakes()
     report.space = tuple(catalogue.totals())
+    report.unknown = tuple(sorted({each.location for each in report.space} - ws.stores.keys()))
     for copy in catalogue.copies(states=[CopyState.SUSPECT, CopyState.LOST]):
         report.damaged.add(_line(ws, copy, (copy.detail,)))
     soon = catalogue.falling_due(now, now + AHEAD, limit=len(report.falling_due.lines) + 500)

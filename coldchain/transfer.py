@@ -11,13 +11,24 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from coldchain import files
+from coldchain import files, inspecting
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.dues import FOR_EVER, fall_due, purge_due
-from coldchain.errors import ColdchainError, ConfigurationError, EgressRefused, InputError, IntegrityError, NotInCatalogue, UnsafePathError
+from coldchain.dues import FOR_EVER, fall_due, lifetime_end, purge_due, years_later
+from coldchain.errors import (
+    ColdchainError,
+    ConfigurationError,
+    EgressRefused,
+    InputError,
+    IntegrityError,
+    NotInCatalogue,
+    NotReadableYet,
+    UnsafePathError,
+)
 from coldchain.holds import Use
+from coldchain.hours import refuse_closed
 from coldchain.manifest import MANIFEST, Manifest
 from coldchain.origins import may_go
+from coldchain.solutions import refuse_large_file, refuse_too_large
 from coldchain.store import TRASH, Mismatch, Store, compare
 
 if TYPE_CHECKING:
@@ -33,10 +44,14 @@ def deliver(ws: Workspace, artifact: Artifact, to: str, progress: files.Progress
 
     Raises:
         EgressRefused: the project's data may not go there; nothing was moved.
+        SizeRefused: the place does not take so much, or so large a file; nothing was moved.
         IntegrityError: no copy of the artifact has its bytes any more, or something else stands in its place.
         LocationUnreachable, OutOfSpace, LeaseTaken: try again later.
     """
     permit(ws, artifact.dataset, to)
+    _refuse_retiring(ws, to)
+    refuse_closed(ws.site.location(to), ws.now())
+    refuse_too_large(ws.site.solution(to), artifact.label, to, bytes_=artifact.bytes, files=artifact.files)
     store = ws.store(to)
     with ws.catalogue.lease([artifact.id], Use.READ, ws.now()), ws.catalogue.lease([f"{artifact.id} at {to}"], Use.ALONE, ws.now()):
         copy = ws.catalogue.start_copy(artifact.id, to, artifact.folder, ws.now())
@@ -46,7 +61,7 @@ def deliver(ws: Workspace, artifact: Artifact, to: str, progress: files.Progress
         _take_from_trash(ws, artifact, store, copy)
         if store.exists(copy.path):
             return verify_in_place(ws, artifact, copy, progress)
-        staged = staging_of(artifact)
+        staged = store.staged(copy.path, staging_of(artifact))
         return finish(ws, copy, staged, _fetch(ws, artifact, copy, staged, progress))
 
 
@@ -61,6 +76,13 @@ def permit(ws: Workspace, dataset: str, to: str) -> None:
             got=verdict.reason,
             done="nothing was moved",
             hint="see the project's agreement",
+        )
+
+
+def _refuse_retiring(ws: Workspace, to: str) -> None:
+    if ws.site.location(to).retiring:
+        raise InputError(
+            "a location is to be emptied, and takes nothing any more", on=to, done="nothing was moved", hint="see `retiring` in site.yaml"
         )
 
 
@@ -98,7 +120,7 @@ def prove(store: Store, staged: str, manifest: Manifest, progress: files.Progres
         raise IntegrityError(
             "what was written is not what is read back",
             on=f"{store.location.name}:{staged}",
-            got=listed(wrong),
+            got=inspecting.listed(wrong),
             done="staging was emptied",
         )
 
@@ -116,7 +138,7 @@ def settle(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, manifest:
 
 def verify_in_place(ws: Workspace, artifact: Artifact, copy: Copy, progress: files.Progress) -> Copy:
     """Read a copy back under its final name, protect it, and let it count."""
-    if wrong := mismatches(ws.store(copy.location), artifact, copy, progress):
+    if wrong := inspecting.mismatches(ws.store(copy.location), artifact, copy, progress):
         raise _taken(artifact, copy, wrong)
     return count(ws, copy)
 
@@ -126,7 +148,7 @@ def _taken(artifact: Artifact, copy: Copy, wrong: Sequence[Mismatch]) -> Integri
         "something else stands in an artifact's place",
         on=f"{copy.location}:{copy.path}",
         expected=artifact.label,
-        got=listed(wrong),
+        got=inspecting.listed(wrong),
         done="nothing was changed",
     )
 
@@ -135,7 +157,7 @@ def count(ws: Workspace, copy: Copy) -> Copy:
     """Protect a copy whose bytes were just read back, and let it count; what is left of it in the trash is not needed any more."""
     store = ws.store(copy.location)
     _refuse_same_folder(ws, store, copy)
-    probe = store.protect(copy.path)
+    probe = store.protect(copy.path, kept_until(ws, copy))
     force = probe.method if probe.in_force else "none"
     now = ws.now()
     if store.exists(trash(copy)):
@@ -149,7 +171,12 @@ def _refuse_same_folder(ws: Workspace, store: Store, copy: Copy) -> None:
     """Raise where another copy's folder is this one, mounted twice: it is one copy, however often it is read back."""
     for other in ws.catalogue.copies(artifact=copy.artifact, states=[CopyState.VERIFIED]):
         known = other.id != copy.id and other.location in ws.stores
-        if known and _same_folder(store.local(copy.path), ws.stores[other.location], other.path):
+        if (
+            known
+            and store.mounted
+            and ws.stores[other.location].mounted
+            and _same_folder(store.local(copy.path), ws.stores[other.location], other.path)
+        ):
             raise ConfigurationError(
                 "the same folder stands at two locations",
                 on=f"{copy.location}:{copy.path}",
@@ -166,30 +193,21 @@ def _same_folder(folder: Path, store: Store, path: str) -> bool:
         return False
 
 
-def mismatches(store: Store, artifact: Artifact, copy: Copy, progress: files.Progress) -> list[Mismatch]:
-    """Read a copy back and list what is not as its manifest says; a manifest that is not the artifact's is a mismatch too."""
-    digest = _manifest_digest(store, copy)
-    if digest != artifact.digest:
-        return [Mismatch(MANIFEST, artifact.digest, digest)]
-    manifest = Manifest.parse(store.manifest(copy.path), f"{copy.location}:{copy.path}")
-    missing = [Mismatch(name, manifest.entries[name], None) for name in sorted(manifest.entries.keys() - set(store.names(copy.path)))]
-    return missing or compare(manifest, store.read_back(copy.path, progress))
-
-
-def _manifest_digest(store: Store, copy: Copy) -> str | None:
-    """SHA-256 of the manifest that stands there, or nothing where there is none."""
-    try:
-        return hashlib.sha256(store.manifest(copy.path)).hexdigest()
-    except IntegrityError:
-        return None
-
-
 def due_at(ws: Workspace, copy: Copy, now: dt.datetime) -> dt.datetime | None:
     """When a copy that arrives now falls due; one that comes back from the trash is no younger to the cluster's own purge."""
     artifact, place = ws.catalogue.artifact(copy.artifact), ws.site.location(copy.location)
     rule = ws.policy.rule(artifact.level, ws.catalogue.project(artifact.dataset.split("/", 1)[0]))
     due = fall_due(artifact, place, now, None, ws.policy, rule)
     return min(due, purge_due(copy.created_at, place, FOR_EVER)) if due and place.transient else due
+
+
+def kept_until(ws: Workspace, copy: Copy) -> dt.datetime | None:
+    """Up to when nothing may remove a copy, so that it may be locked; nothing where the policy may let it go at any time."""
+    artifact, place = ws.catalogue.artifact(copy.artifact), ws.site.location(copy.location)
+    rule = ws.policy.rule(artifact.level, ws.catalogue.project(artifact.dataset.split("/", 1)[0]))
+    if place.transient or rule.disposal is not None:
+        return None
+    return lifetime_end(artifact, rule) or years_later(artifact.made_at, ws.policy.protected_years)
 
 
 def readable(ws: Workspace, artifact: Artifact, prefer: str | None = None) -> list[Copy]:
@@ -199,37 +217,23 @@ def readable(ws: Workspace, artifact: Artifact, prefer: str | None = None) -> li
     return sorted(found, key=lambda copy: (copy.location != prefer, copy.id))
 
 
-def mark_suspect(ws: Workspace, copy: Copy, wrong: Sequence[Mismatch]) -> Copy:
-    """Write down that a copy's bytes are not what they were; the bytes stay where they are."""
-    return doubt(ws, copy, listed(wrong))
-
-
-def doubt(ws: Workspace, copy: Copy, detail: str) -> Copy:
-    """Stop counting a copy: lost where its folder is gone, else suspect."""
-    gone = _gone(ws.stores[copy.location], copy.path)
-    return ws.catalogue.change_copy(copy.id, state=CopyState.LOST if gone else CopyState.SUSPECT, detail=detail)
-
-
-def _gone(store: Store, path: str) -> bool:
-    try:
-        return not store.exists(path)
-    except UnsafePathError:  # a link stands there: something does
-        return False
-
-
 def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress: files.Progress) -> Manifest:
     """Fill staging from the first copy that still has the artifact's bytes; one that has not stops counting."""
-    store, tried = ws.store(copy.location), []
+    store, tried, asleep = ws.store(copy.location), [], list[NotReadableYet]()
     for source in readable(ws, artifact):
         try:
             manifest = take_from(ws, artifact, source, store, staged, progress)
+        except NotReadableYet as error:  # another copy may be awake
+            asleep.append(error)
         except (IntegrityError, InputError) as error:
             if source.location in ws.reachable():  # one that went away says nothing of its bytes
-                doubt(ws, source, str(error))
+                inspecting.doubt(ws, source, str(error))
             tried.append(f"{source.location}: {error}")
         else:
             prove(store, staged, manifest, progress)
             return manifest
+    if asleep:
+        raise asleep[0]
     if tried:
         raise IntegrityError(
             "no copy has the artifact's bytes any more", on=artifact.label, got="; ".join(tried), done="these copies are suspect now"
@@ -242,13 +246,49 @@ def _fetch(ws: Workspace, artifact: Artifact, copy: Copy, staged: str, progress:
 def take_from(ws: Workspace, artifact: Artifact, source: Copy, store: Store, staged: str, progress: files.Progress) -> Manifest:
     """Copy into staging what a copy holds; raises IntegrityError or InputError where that is not the artifact."""
     reading, where = ws.store(source.location), f"{source.location}:{source.path}"
-    expected = Manifest.parse(reading.manifest(source.path), where)
+    own = source.location != ws.site.roles.instrument  # an instrument's folder never had a manifest
+    expected = Manifest.parse(reading.manifest(source.path), where) if own else inspecting.manifest_of(ws, artifact, source)
     drop_strangers(store, staged, list(expected.entries))
-    manifest = store.put(reading.local(source.path), staged, list(expected.entries), progress)
+    manifest = carry(ws, artifact, (reading, source.path), (store, staged), list(expected.entries), progress)
     if manifest.digest != artifact.digest:
         wrong = compare(expected, manifest) or [Mismatch(MANIFEST, artifact.digest, expected.digest)]
-        raise IntegrityError("a copy has not the bytes of its artifact", on=where, got=listed(wrong))
+        raise IntegrityError("a copy has not the bytes of its artifact", on=where, got=inspecting.listed(wrong))
     return manifest
+
+
+def carry(
+    ws: Workspace, artifact: Artifact, source: tuple[Store, str], target: tuple[Store, str], names: list[str], progress: files.Progress
+) -> Manifest:
+    """Move bytes from a folder of one store to a folder of another; returns the manifest of what was read.
+
+    Between two places of which neither is mounted here they pass through the NAS, and leave nothing there.
+    """
+    (reading, path), (store, staged) = source, target
+    if reading.mounted:
+        folder = reading.local(path)
+        _refuse_large_file(ws, artifact, folder, store, names)
+        return store.put(folder, staged, names, progress)
+    if store.mounted:
+        return reading.get(path, store.local(staged), names, progress)
+    scope = f"spool {artifact.id}"
+    between, spool = ws.store(ws.site.roles.nas), staging(hashlib.sha256(scope.encode()).hexdigest())
+    with ws.catalogue.lease([scope], Use.ALONE, ws.now()):
+        read = reading.get(path, between.local(spool), names, files.no_progress)
+        sent = store.put(between.local(spool), staged, names, progress)
+        between.delete(spool)
+    if wrong := compare(read, sent):
+        raise IntegrityError(
+            "bytes changed on their way", on=f"{between.location.name}:{spool}", got=inspecting.listed(wrong), done="they do not count"
+        )
+    return sent
+
+
+def _refuse_large_file(ws: Workspace, artifact: Artifact, folder: Path, store: Store, names: Sequence[str]) -> None:
+    """Raise SizeRefused where a file is larger than a place takes; they are only looked at where one may be."""
+    solution, to = ws.site.solution(store.location.name), store.location.name
+    if solution.file_bytes is not None and artifact.bytes > solution.file_bytes:
+        paths = {name: folder / name for name in names}
+        refuse_large_file(solution, artifact.label, to, {name: path.lstat().st_size for name, path in paths.items() if path.exists()})
 
 
 def finish(ws: Workspace, copy: Copy, staged: str, manifest: Manifest) -> Copy:
@@ -295,21 +335,10 @@ def _take_from_trash(ws: Workspace, artifact: Artifact, store: Store, copy: Copy
         return
     waiting = store.exists(trash(copy))
     if store.exists(copy.path):
-        if wrong := mismatches(store, artifact, copy, files.no_progress):
-            if waiting or not owns(store, artifact, copy):
+        if wrong := inspecting.mismatches(store, artifact, copy, files.no_progress):
+            if waiting or not inspecting.owns(store, artifact, copy):
                 raise _taken(artifact, copy, wrong)
             store.set_aside(copy.path, trash(copy))
-    elif waiting and not mismatches(store, artifact, replace(copy, path=trash(copy)), files.no_progress):
+    elif waiting and not inspecting.mismatches(store, artifact, replace(copy, path=trash(copy)), files.no_progress):
         store.set_aside(trash(copy), copy.path)
     ws.catalogue.change_copy(copy.id, state=CopyState.COPYING, due_at=None, detail="")
-
-
-def owns(store: Store, artifact: Artifact, copy: Copy) -> bool:
-    """Whether the folder that stands in a copy's place is the copy's: it has its manifest; what has none, or another, is a stranger."""
-    return store.exists(copy.path) and _manifest_digest(store, copy) == artifact.digest
-
-
-def listed(wrong: Sequence[Mismatch], most: int = 5) -> str:
-    """Mismatches in a line, the first of them by name."""
-    shown = "; ".join(str(mismatch) for mismatch in wrong[:most])
-    return shown + (f"; and {len(wrong) - most} more" if len(wrong) > most else "")

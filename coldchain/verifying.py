@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coldchain import files, transfer
+from coldchain import files, inspecting
 from coldchain.copies import Copy, CopyState
 from coldchain.errors import LeaseTaken
 from coldchain.holds import Use
@@ -34,6 +34,8 @@ def verify(
     """Read back the verified and suspect copies of a dataset, or of a location; a mismatch makes a copy suspect.
 
     A suspect copy whose bytes match again stays suspect: a disk that gave wrong bytes once is for a person to judge.
+    The instrument's own folders have no manifest, and are read when they are to go.
+
     There is no brake here: whoever asks for a reading wants what it finds written down.
 
     Raises:
@@ -43,7 +45,9 @@ def verify(
         ws.catalogue.dataset(dataset)
     states = [CopyState.VERIFIED, CopyState.SUSPECT]
     copies = [
-        copy for copy in ws.catalogue.copies(location=location, states=states) if dataset is None or copy.artifact.startswith(f"{dataset}/")
+        copy
+        for copy in ws.catalogue.copies(location=location, states=states)
+        if (dataset is None or copy.artifact.startswith(f"{dataset}/")) and copy.location != ws.site.roles.instrument
     ]
     return [_verify(ws, copy, progress) for copy in copies]
 
@@ -62,7 +66,7 @@ def _verify_leased(ws: Workspace, artifact: Artifact, copy: Copy, progress: file
     reading = read(ws, artifact, copy, progress)
     ok, found = reading.outcome is Outcome.MATCHES and copy.state is CopyState.VERIFIED, reading.found
     if reading.outcome is Outcome.DIFFERS:
-        transfer.doubt(ws, copy, reading.found)
+        inspecting.doubt(ws, copy, reading.found)
     elif ok:
         ws.catalogue.change_copy(copy.id, verified_at=ws.now())
     elif reading.outcome is Outcome.MATCHES:

@@ -55,7 +55,7 @@ def why(ws: Workspace, path: Path) -> Answer:
 def _find(ws: Workspace, path: Path) -> tuple[Copy, str | None]:
     """Find the copy whose folder holds the path, and the file's name in it."""
     absolute = Path(os.path.realpath(path))  # unlike Path.resolve, a loop of links is no error here
-    for location in ws.site.locations:
+    for location in (each for each in ws.site.locations if each.mounted):
         root = Path(os.path.realpath(ws.site.path(location.root)))
         if not absolute.is_relative_to(root):
             continue

@@ -63,10 +63,10 @@ def _put(client: SyncPrefectClient, wanted: AutomationCore) -> bool:
 
 
 def _said(automation: AutomationCore) -> dict[str, Any]:
-    """What an automation says, without what the server adds, and whether somebody paused it."""
+    """What an automation says, without what the server adds and whether it is paused; sets stay sets, which have no order to differ in."""
     from prefect.events.schemas.automations import AutomationCore
 
-    return AutomationCore.model_validate(automation.model_dump(exclude={"enabled"})).model_dump(mode="json", exclude={"enabled"})
+    return AutomationCore.model_validate(automation.model_dump(exclude={"enabled"})).model_dump(exclude={"enabled"})
 
 
 def _watching(name: str, watched: UUID, tell: UUID, within: dt.timedelta) -> Iterator[AutomationCore]:

@@ -11,7 +11,16 @@ from typing import Annotated
 
 import typer
 
-from deployments import cli_approve, cli_audit, cli_register
+from deployments import (
+    cli_accept,
+    cli_approve,
+    cli_audit,
+    cli_medium,
+    cli_project,
+    cli_register,
+    cli_reprocess,
+    cli_solutions,
+)
 from deployments.cli_common import JsonOption, SiteOption, printed, said
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The unbroken, checked hand-over of microscopy data.")
@@ -24,12 +33,13 @@ def status(site: SiteOption = None, as_json: JsonOption = False) -> None:
     """Projects, datasets, levels and locations; when each copy was last read back, and what falls due."""
     from coldchain import status as reading
     from deployments import tables
+    from tasks.recipes import today
     from tasks.workspace import open_workspace
 
     with said(as_json):
         ws = open_workspace(site)
-        ledger = ws.ledger()
-        rows = reading.rows(ledger, ws.policy, ws.now())
+        ledger, histories = ws.ledger(), ws.histories()
+        rows = reading.rows(ledger, ws.policy, ws.now(), known=reading.versions(histories, today(ws, histories.values())))
         data = {
             "site": ws.site.site,
             "reachable": sorted(ledger.reachable),
@@ -101,20 +111,25 @@ def hold(
     as_json: JsonOption = False,
 ) -> None:
     """Say "not yet": nothing of a dataset is removed until a day."""
-    from coldchain import approving
+    from coldchain import approving, legal_holds
     from coldchain.provenance import who
+    from deployments import tables
     from tasks.workspace import open_workspace
 
     with said(as_json):
         ws = open_workspace(site)
         if end is not None:
+            datasets = [hold.dataset for hold in ws.catalogue.holds() if hold.id == end]
             ws.catalogue.end_hold(end)
+            if datasets:
+                legal_holds.keep_up(ws, datasets, lambda line: None if as_json else tables.tell(line))
             printed({"ended": end}, as_json, lambda: typer.echo(f"Hold {end} has ended."))
             return
         if not reason or (until is None) == (days is None):
             raise typer.BadParameter("a hold needs --reason, and either --until YYYY-MM-DD or --days N")
         last = until.date() if until else approving.last_day(ws.now(), days or 0)
         held = ws.catalogue.add_hold(dataset, reason, who(), last)
+        legal_holds.keep_up(ws, [dataset], lambda line: None if as_json else tables.tell(line))
         printed(asdict(held), as_json, lambda: typer.echo(f"Hold {held.id}: nothing of {dataset} is removed until {held.until}."))
 
 
@@ -192,8 +207,13 @@ def schema(which: Schema) -> None:
 
 
 cli_audit.add(app)
+cli_accept.add(app)
 cli_approve.add(app)
 cli_register.add(app)
+cli_project.add(app)
+cli_medium.add(app)
+cli_solutions.add(app)
+cli_reprocess.add(app)
 
 if __name__ == "__main__":
     sys.exit(app())

@@ -1,4 +1,4 @@
-"""`coldchain audit` and `coldchain repair`."""
+"""`coldchain audit`, `coldchain repair` and `coldchain clock`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept in 
 
 
 def add(app: typer.Typer) -> None:
-    """Give the command its subcommands `audit` and `repair`."""
+    """Give the command its subcommands `audit`, `repair` and `clock`."""
     app.command()(audit)
     app.command()(repair)
+    app.command()(clock)
 
 
 def audit(
@@ -100,6 +101,29 @@ def repair(
         found = repairing.repair_all(ws, dataset=dataset, location=location, dry_run=not act)
         printed([asdict(each) for each in found], as_json, lambda: _show(found))
         if not all(each.done for each in found):
+            raise typer.Exit(1)
+
+
+def clock(
+    right: Annotated[bool, typer.Option("--right", help="Say that the clock is right, so that things may go again.")] = False,
+    reason: ReasonOption = "",
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What time sweeps believe; exit code 1 where the clock has leaped ahead, so that nothing goes until a person says that it is right."""
+    from coldchain import clock as time
+    from deployments import tables
+    from tasks.workspace import open_workspace
+
+    with said(as_json):
+        ws = open_workspace(site)
+        if right:
+            time.confirm(ws, reason)
+        believed = time.read(ws.catalogue.setting(time.BELIEVED))
+        doubt = time.doubt(believed, ws.now(), ws.policy.clock_leap_days)
+        last = f"The newest time that was believed: {believed:%Y-%m-%d %H:%M} UTC." if believed else "No sweep ran yet."
+        printed({"believed": believed, "now": ws.now(), "doubt": doubt}, as_json, lambda: tables.tell(doubt or last))
+        if doubt:
             raise typer.Exit(1)
 
 

@@ -5,30 +5,41 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
+import tempfile
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from coldchain.cluster import ClusterKind
+from coldchain import shelving
+from coldchain.cluster import Cluster, ClusterKind
 from coldchain.consent import terms_of
 from coldchain.errors import ColdchainError
-from coldchain.files import write_durably
-from coldchain.location import Location, Protection
-from coldchain.manifest import MANIFEST
+from coldchain.files import no_progress
+from coldchain.location import Location
+from coldchain.media import State
+from coldchain.node import visible_cards
 from coldchain.policy import Approval
 from coldchain.proposals import Answer, Proposal
 from coldchain.protection import release
+from coldchain.shelving import Looked
+from coldchain.store import TRASH, Probe, Protection, Store
 from coldchain.workspace import Workspace
+from tasks.cluster.rules import check_profile
 
 LEAST_FREE = 0.05
 CLOCK_S = 5.0
+TRIAL = dt.timedelta(seconds=10)
+"""So long the doctor's own folder is protected, where a protection has an end."""
+
 UNANSWERED_DAYS = 14
 SEARCHED = 1000
-"""Receipts that are looked through for the last sweep that was no dry run."""
+"""Receipts that are looked through."""
 
 SWEEP = "sweep"
 """Kind of the receipt that each sweep leaves."""
@@ -48,8 +59,9 @@ class Finding:
 
 def examine(ws: Workspace) -> list[Finding]:
     """Look at each location, what waits for a person, the cluster's tools and the Prefect server."""
-    findings = [finding for location in ws.site.locations for finding in _location(ws, location)]
-    return [*findings, *_shared_devices(ws), *_brakes(ws), *_unanswered(ws), _cluster(ws), _server()]
+    media = {each.location: each for each in shelving.look(ws)}
+    findings = [finding for location in ws.site.locations for finding in _location(ws, location, media.get(location.name))]
+    return [*findings, *_shared_devices(ws), *_brakes(ws), *_unanswered(ws), _receipts(ws), *_clusters(ws), _server()]
 
 
 def heartbeat(ws: Workspace, hours: float) -> Finding:
@@ -81,7 +93,7 @@ def _shared_devices(ws: Workspace) -> Iterator[Finding]:
     """Warn of lasting places that are said to fail apart and stand on one device."""
     on: dict[int, list[Location]] = {}
     for name in sorted(ws.reachable()):
-        if not (location := ws.site.location(name)).transient:
+        if (location := ws.site.location(name)).mounted and not location.transient:
             on.setdefault(ws.site.path(location.root).stat().st_dev, []).append(location)
     for found in on.values():
         if len({location.domain for location in found}) > 1:
@@ -92,6 +104,14 @@ def _shared_devices(ws: Workspace) -> Iterator[Finding]:
                 "give them disks of their own, or one `domain`: until then they count apart and are lost together",
                 warning=True,
             )
+
+
+def _receipts(ws: Workspace) -> Finding:
+    """Whether the newest receipts are what was written, and follow one another."""
+    if broken := ws.catalogue.broken_receipts(SEARCHED):
+        named = ", ".join(map(str, broken[:5]))
+        return Finding("receipts", False, f"changed, or one before them is missing: {named}", "compare the database with its last backup")
+    return Finding("receipts", True, f"the newest {SEARCHED} are what was written")
 
 
 def _brakes(ws: Workspace) -> Iterator[Finding]:
@@ -123,11 +143,39 @@ def _waits(ws: Workspace, proposal: Proposal) -> bool:
     return terms_of(ws.site.location(copy.location), rule, ws.policy, proposal.ground).approval is Approval.PERSON
 
 
-def _location(ws: Workspace, location: Location) -> Iterator[Finding]:
+def _medium(found: Looked, now: dt.datetime) -> Finding:
+    """A medium that is not put in: on its shelf all is well; people hear of one that has to be brought, and of one that is gone."""
+    what, where, name = f"{found.location}: medium", str(found.where), found.location
+    until = f"; copies on it count until {found.counts_until:%Y-%m-%d}" if found.counts_until and not found.where.gone else ""
+    if found.where.state is State.IN:
+        return Finding(what, False, f"{where}: no copy on it counts", f"put it in, or `coldchain medium {name} --out --holder ...`")
+    if found.where.gone:
+        back = f"when it is back: put it in, and `coldchain medium {name} --in`"
+        return Finding(what, True, f"{where}: no copy on it counts", back, warning=True)
+    if found.wanted(now):
+        hint = f"bring {name} ({found.label}) from {found.where.place} and put it in: the nightly audit reads it"
+        return Finding(what, True, where + until, hint, warning=True)
+    return Finding(what, True, where + until)
+
+
+def _location(ws: Workspace, location: Location, medium: Looked | None = None) -> Iterator[Finding]:
+    if medium is not None and not medium.here and not medium.other:
+        yield _medium(medium, ws.now())
+        return
+    if medium is not None and medium.where.gone:
+        yield Finding(
+            f"{location.name}: medium",
+            True,
+            f"put in, and {medium.where}: no copy on it counts",
+            f"`coldchain medium {location.name} --in`",
+            warning=True,
+        )
     identity = _looked(
         f"{location.name}: identity",
         lambda: f"{ws.store(location.name).identity()[:8]}, as registered",
-        "mount it, or `coldchain doctor --register`",
+        "put it in: its root is a mount point; then `coldchain doctor --register`"
+        if location.removable and medium is None
+        else "mount it, or `coldchain doctor --register`",
     )
     yield identity
     if identity.ok:
@@ -159,11 +207,8 @@ def _space(ws: Workspace, location: Location) -> Finding:
 
 
 def _written(ws: Workspace, location: Location) -> str:
-    """Write a file, compare the file system's clock with ours, and remove it."""
-    path = ws.store(location.name).local(f".coldchain/doctor-{uuid.uuid4().hex}")
-    write_durably(path, b"coldchain\n")
-    skew = path.stat().st_mtime - time.time()
-    path.unlink()
+    """Write something and remove it, and compare the location's clock with ours."""
+    skew = ws.store(location.name).clock().timestamp() - time.time()
     if abs(skew) > CLOCK_S:
         raise ColdchainError("the location's clock is not ours", expected=f"within {CLOCK_S:g} s", got=f"{skew:+.1f} s")
     return f"can write; clock differs by {abs(skew):.1f} s"
@@ -174,18 +219,11 @@ def _protection(ws: Workspace, location: Location) -> Finding:
     what = f"{location.name}: write-protection"
     if location.protection is Protection.NONE:
         return Finding(what, True, "none asked for")
-    path = f".coldchain/doctor-{uuid.uuid4().hex}"
     store = ws.store(location.name)
-    folder = store.local(path)
-    folder.mkdir()
-    write_durably(folder / MANIFEST, b"")
     try:
-        probe = store.protect(path)
+        probe = _tried(store)
     except ColdchainError as error:
         return Finding(what, False, str(error), "see docs/engineers.md, write-protection")
-    finally:
-        release(folder)
-        store.delete(path)
     found = (
         f"{probe.method} in force" if probe.in_force else f"{probe.method} is not in force for this user: it could {', '.join(probe.holes)}"
     )
@@ -194,16 +232,59 @@ def _protection(ws: Workspace, location: Location) -> Finding:
     )
 
 
-def _cluster(ws: Workspace) -> Finding:
-    if ws.site.cluster.kind is ClusterKind.LOCAL:
-        return Finding("cluster", True, f"local, {ws.site.cluster.workers} workers on {os.cpu_count()} cores")
-    missing = [tool for tool in ("sbatch", "squeue", "scancel") if shutil.which(tool) is None]
-    return Finding(
-        "cluster",
-        not missing,
-        f"missing: {', '.join(missing)}" if missing else "SLURM's commands are there",
-        "install the SLURM client" if missing else "",
-    )
+def _tried(store: Store) -> Probe:
+    """Protect a folder of our own in the trash, and remove it as a sweep would: a user who may not do that cannot sweep."""
+    path = f"{TRASH}doctor-{uuid.uuid4().hex}"
+    with tempfile.TemporaryDirectory(prefix="coldchain-") as empty:
+        store.write_manifest(path, store.put(Path(empty), path, [], no_progress))
+    try:
+        probe = store.protect(path, dt.datetime.now(dt.UTC) + TRIAL)
+    except ColdchainError:
+        with suppress(ColdchainError):  # the first failure is what people need to hear
+            _tidied(store, path)
+        raise
+    _tidied(store, path)
+    return probe
+
+
+def _tidied(store: Store, path: str) -> None:
+    """Remove our own folder; where its protection cannot be lifted as a sweep would, the folder goes nevertheless."""
+    if store.location.protection is Protection.OBJECT_LOCK:
+        time.sleep(TRIAL.total_seconds() + 1)  # nobody lifts it: it ends
+    try:
+        store.destroy(path)
+    except ColdchainError:
+        if store.mounted:
+            release(store.local(path))
+            store.delete(path)
+        raise
+
+
+def _clusters(ws: Workspace) -> list[Finding]:
+    return [_cluster(ws, name, profile) for name, profile in ws.site.profiles.items()]
+
+
+def _cluster(ws: Workspace, name: str, profile: Cluster) -> Finding:
+    """Look at a cluster profile: whether its words can be used, SLURM's commands are here, and this host has the GPU it needs."""
+    what = "cluster" if name == "cluster" else f"cluster profile {name}"
+    runs = ", ".join(profile.steps) or "whatever no profile names"
+    try:
+        check_profile(profile, Path(profile.scratch or ws.site.path(ws.site.location(ws.site.roles.scratch).root)).absolute())
+    except ColdchainError as error:
+        return Finding(what, False, str(error), error.hint or "")
+    if profile.kind is ClusterKind.LOCAL:
+        cards = visible_cards() if profile.needs_gpu else []
+        seen = f", {len(cards)} GPUs" if profile.needs_gpu else ""
+        found = f"local, {profile.workers} workers on {os.cpu_count()} cores{seen}: {runs}"
+        return Finding(what, bool(cards) or not profile.needs_gpu, found, "" if cards or not profile.needs_gpu else "no GPU is seen here")
+    if missing := [tool for tool in ("sbatch", "squeue", "scancel") if shutil.which(tool) is None]:
+        return Finding(what, False, f"missing: {', '.join(missing)}", "install the SLURM client")
+    return Finding(what, True, f"SLURM's commands are there, {profile.workers} workers{_asks(profile)}: {runs}")
+
+
+def _asks(profile: Cluster) -> str:
+    words = {"partition": profile.partition, "account": profile.account, "qos": profile.qos, "gres": profile.gres}
+    return "".join(f", {name} {word}" for name, word in words.items() if word)
 
 
 def _server() -> Finding:

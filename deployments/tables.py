@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from coldchain.workspace import Workspace
 from deployments.doctor import Finding
 
 if TYPE_CHECKING:
+    from coldchain.solutions import Solution
     from tasks.sweeping import Section
 
 console = Console(highlight=False, soft_wrap=False)
@@ -54,7 +55,9 @@ def status(ws: Workspace, ledger: Ledger, rows: Sequence[Row]) -> None:
         tell(f"Hold {hold.id} on {hold.dataset} until {hold.until} by {hold.who}: {hold.reason}")
     for location in ws.site.locations:
         if location.name not in ledger.reachable:
-            tell(f"{location.name} cannot be reached: its copies do not count now")
+            medium = ledger.whereabouts(location.name)
+            where = f"is {medium}" if medium else "cannot be reached"
+            tell(f"{location.name} {where}" + ("" if location.name in ledger.shelved else ": its copies do not count now"))
 
 
 def _mark(row: Row, place: str, *, transient: bool) -> str:
@@ -66,16 +69,24 @@ def _mark(row: Row, place: str, *, transient: bool) -> str:
 
 
 def _dataset(ws: Workspace, dataset: str, rows: Sequence[Row]) -> None:
-    """One row an artifact: a tick for each verified copy, what counts, and whether that is what the policy wants."""
+    """One row an artifact: a tick for each verified copy, what counts, and whether that is what the policy wants.
+
+    Where a level has several artifacts, each is named in place of when it was read back, with a star where it is current.
+    """
     project = ws.catalogue.project(dataset.partition("/")[0])
     places = [location.name for location in ws.site.locations]
-    table = _table(f"{dataset}  {project.title or project.origin}", "level", "MB", *places, "3-2-1", "covered", "read back", fold=False)
+    several = len({row.level for row in rows}) < len(rows)
+    last = "artifact" if several else "read back"
+    table = _table(f"{dataset}  {project.title or project.origin}", "level", "MB", *places, "3-2-1", "covered", last, fold=False)
     for row in rows:
         marks = [_mark(row, place, transient=ws.site.location(place).transient) for place in places]
         read_back = f"{row.read_back:%m-%d %H:%M}" if row.read_back else ""
         size = f"{row.bytes / 1e6:.1f}"
-        table.add_row(LEVELS.get(row.level, row.level), size, *marks, row.counted, PROTECTED[row.protected], read_back)
+        name = row.digest[:8] + "*" * row.current
+        table.add_row(LEVELS.get(row.level, row.level), size, *marks, row.counted, PROTECTED[row.protected], name if several else read_back)
     console.print(table)
+    if stale := [row for row in rows if row.stale]:
+        tell(f"{len(stale)} of {len(rows)} are stale: `coldchain stale {dataset}` says against what")
 
 
 def why(answer: Answer) -> None:
@@ -150,3 +161,39 @@ def demo(ws: Workspace, result: Sequence[dict[str, Any]], folder: Path) -> None:
     )
     tell(f"  .venv/bin/coldchain why {folder}/nas/projects/PRJ-0001/raw/PLATE-SYNTH/dataset.yaml   why a file is here")
     tell("  make ui   pictures, tables and forms in the Prefect UI")
+
+
+def listed(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Lines of a table that a flow shows, too; the first one says what the columns are."""
+    if not rows:
+        return
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = _table(title, *columns)
+    for row in rows:
+        table.add_row(*(escape(str(row.get(name, ""))) for name in columns))
+    console.print(table)
+
+
+def media(rows: Sequence[Mapping[str, str]], changers: Mapping[str, Mapping[str, str]]) -> None:
+    """Disks and tapes that are taken away, one at a time, and what stands in the changers."""
+    for row in rows:
+        console.print(f"[bold]{escape(row['location'])}[/bold]", soft_wrap=True)
+        for what, text in row.items():
+            if text and what != "location":
+                tell(f"  {what:16}{text}")
+    for device, elements in changers.items():
+        tell(f"{device}:")
+        for where, tape in elements.items():
+            tell(f"  {where} {tape}".rstrip())
+
+
+def solutions(rows: Mapping[str, Solution]) -> None:
+    """The storage table, a place at a time: it has more to say than fits in columns."""
+    for name, row in rows.items():
+        console.print(f"[bold]{escape(name)}[/bold]: {escape(row.title)}", soft_wrap=True)
+        limits = {"largest file": row.file_bytes, "largest artifact": row.deposit_bytes}
+        said = [f"{what} {size / 1e9:,g} GB" for what, size in limits.items() if size is not None]
+        said += [f"at most {row.deposit_files:,} files"] if row.deposit_files is not None else []
+        parts = {"lasts": row.longevity, "versions": row.versioning, "access": row.access, "speed": row.speed, "cost": row.cost}
+        for what, text in {**parts, "takes": "; ".join(said) or "no limit is known", "source": f"{row.source}, {row.looked_up}"}.items():
+            tell(f"  {what:9}{text}")

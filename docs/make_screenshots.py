@@ -48,12 +48,14 @@ class Shot:
 
 
 def main() -> None:
-    """Take every screenshot; the only argument is the address that `coldchain ui` printed."""
+    """Take every screenshot, from the address that `coldchain ui` printed and from the demo's folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("address", nargs="?", default="http://127.0.0.1:4200")
-    address = parser.parse_args().address.rstrip("/")
+    parser.add_argument("--folder", type=Path, default=Path("demo-site"), help="folder of the demo's site")
+    chosen = parser.parse_args()
+    address, report = chosen.address.rstrip("/"), chosen.folder.resolve() / "reports" / "latest.html"
     with browser() as page:
-        for shot in shots(address):
+        for shot in [*shots(address), Shot("sweep-report", report.as_uri(), "policy", 900)]:
             size = take(page, address, shot)
             print(f"{shot.name}.png: {size / 1000:.0f} kB")  # noqa: T201 - a script tells what it wrote
 
@@ -62,8 +64,10 @@ def shots(address: str) -> list[Shot]:
     """Find the pages: the newest artifact of each key, a flow run's artifacts, all artifacts, and one deployment's form."""
     found = {name: newest(address, f"prj-0001-plate-synth-{key}") for name, key in KEYS.items()}
     pages = [Shot(name, f"/artifacts/artifact/{artifact['id']}", "Flow Run", HEIGHTS[name]) for name, artifact in found.items()]
+    sweep = newest(address, "sweep")
     return [
         *pages,
+        Shot("sweep-artifact", f"/artifacts/artifact/{sweep['id']}", "Flow Run", 700),
         Shot("run", f"/runs/flow-run/{found['masks']['flow_run_id']}?tab=Artifacts", "plate-synth-masks", 857),
         Shot("artifacts", "/artifacts", "plate-synth", 700),
         Shot("segment-form", f"/deployments/deployment/{deployment(address, 'segment')}/run", "Channel", 857),
@@ -112,7 +116,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 def take(page: webdriver.Chrome, address: str, shot: Shot) -> int:
     """Open a page, wait until it is drawn, and write its upper part; returns the bytes of the file."""
-    page.get(f"{address}/v2{shot.page}")
+    page.get(shot.page if "://" in shot.page else f"{address}/v2{shot.page}")
     WebDriverWait(page, PATIENCE_S).until(lambda shown: shot.words in shown.find_element(By.TAG_NAME, "body").text)
     time.sleep(SETTLE_S)
     picture = Image.open(BytesIO(page.get_screenshot_as_png())).convert("RGB")

@@ -5,7 +5,7 @@ from prefect import flow
 from coldchain.forms import IngestForm
 from tasks import show
 from tasks.describing import describe
-from tasks.hand_over import take_from_instrument
+from tasks.hand_over import hand_back, take_from_instrument
 from tasks.imaging import standardise
 
 
@@ -19,6 +19,7 @@ def ingest(form: IngestForm) -> str:
     folder = describe(form)
     raw = take_from_instrument(form.id, folder)
     standard = standardise(form.id)
+    hand_back(form.id, folder)
     show.fields(form.id)
     show.copies(form.id)
     return show.ended(raw, standard)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from prefect import flow
 
-from coldchain.forms import DatasetForm, IngestForm, LifecycleForm, PromoteForm, SegmentForm, SweepForm
+from coldchain.forms import DatasetForm, IngestForm, LifecycleForm, ProfileForm, PromoteForm, SegmentForm, SweepForm
 from coldchain.lifecycle import Transition, each_needed
 from flows.archive import archive
 from flows.correct import correct
@@ -27,8 +27,8 @@ STEPS: Mapping[Transition, Callable[[LifecycleForm], str]] = {
     Transition.INGEST: lambda form: ingest(IngestForm(**_which(form))),
     Transition.STAGE: lambda form: stage(DatasetForm(**_which(form))),
     Transition.CORRECT: lambda form: correct(DatasetForm(**_which(form))),
-    Transition.SEGMENT: lambda form: segment(SegmentForm(**_which(form), channel=form.channel, model=form.model)),
-    Transition.PROFILE: lambda form: profile(DatasetForm(**_which(form))),
+    Transition.SEGMENT: lambda form: segment(SegmentForm(**form.model_dump(exclude={"dry_run"}))),
+    Transition.PROFILE: lambda form: profile(ProfileForm(**_which(form))),
     Transition.PROMOTE: lambda form: promote(PromoteForm(**_which(form))),
     Transition.ARCHIVE: lambda form: archive(DatasetForm(**_which(form))),
     Transition.PRESERVE: lambda form: preserve(DatasetForm(**_which(form))),

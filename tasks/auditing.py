@@ -113,6 +113,9 @@ def sections(report: Audited, found: Sequence[Strays]) -> Mapping[str, Sequence[
         ],
         "Do not match, and do not count any more": _failures(report.places, lambda place: place.suspect),
         "Do not match, and were left as they are": _failures(report.places, lambda place: place.unjudged),
+        "As they were written, and not whole by the rules of today: look, and ingest again": _failures(
+            report.places, lambda place: place.incomplete
+        ),
         "Could not be read now": [f"{place.location}: {line}" for place in report.places for line in place.left],
         "Ended early": [f"{place.location}: {place.ended}" for place in report.places if place.ended],
         "Belong to no copy": _names(found, lambda each: each.unregistered),

@@ -11,14 +11,18 @@ import shutil
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coldchain.errors import InputError
+from coldchain.gate import failure_mark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from great_expectations.data_context import EphemeralDataContext
     from great_expectations.data_context.types.base import DataContextConfig
 
-    from coldchain.gate import Failure, GateReport
+    from coldchain.gate import Acceptance, Failure, GateReport
 
 _MARK = '<meta name="generator" content="coldchain gate">'
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
@@ -58,6 +62,41 @@ def site_settings(target: Path) -> DataContextConfig:
         analytics_enabled=False,
         progress_bars=ProgressBarsConfig(globally=False),
     )
+
+
+def show_as_text(context: EphemeralDataContext) -> None:
+    """Escape what tables hold, and columns as headings, before pages are built: the library writes them into its pages as they are.
+
+    A cell's `<meta http-equiv=refresh …>` would lead a reader elsewhere, and its `<!--` would hide every failure below it.
+    """
+    from great_expectations import ExpectationSuite
+
+    results, suites = context.validation_results_store, context.expectations_store
+    for key in results.list_keys():
+        said = results.get(key)
+        for each in said.results:
+            each.result, each.exception_info = _as_text(each.result), _as_text(each.exception_info)
+            _head_as_text(each.expectation_config.kwargs)
+        results.set(key, said)
+    for key in suites.list_keys():
+        asked = suites.get(key)
+        for each in asked["expectations"]:
+            _head_as_text(each.kwargs)
+        suites.set(key, ExpectationSuite(**asked))
+
+
+def _head_as_text(arguments: dict[str, Any]) -> None:
+    if "column" in arguments:
+        arguments["column"] = escape(arguments["column"])
+
+
+def _as_text(value: Any) -> Any:
+    """A value with every text in it escaped."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {_as_text(name): _as_text(each) for name, each in value.items()}
+    return [_as_text(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def publish(said: GateReport, docs: Path) -> None:
@@ -122,7 +161,9 @@ def _index(said: GateReport, pages: list[str]) -> str:
             f'<h1 class="{"passed" if said.passed else "failed"}">The gate {verdict}</h1>',
             f"<p>{said.rows} rows, {said.checks} checks of {escape(said.suite)} version {said.version}</p>",
             _table("Why it did not pass", said.failures),
+            _accepted(said.accepted),
             _table("Worth a look", said.warnings),
+            _left_out(said.left_out),
             f"<h2>Every check, as Great Expectations shows it</h2><ul>{links}</ul></body></html>",
         ]
     )
@@ -131,10 +172,28 @@ def _index(said: GateReport, pages: list[str]) -> str:
 def _table(title: str, found: tuple[Failure, ...]) -> str:
     if not found:
         return ""
-    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in _cells(failure)) + "</tr>" for failure in found)
-    return f"<h2>{title}</h2><table class='table'><tr><th>column<th>rule<th>what was found<th>for example</tr>{rows}</table>"
+    return _drawn(title, ("column", "rule", "what was found", "for example", "mark"), (_cells(failure) for failure in found))
+
+
+def _accepted(found: tuple[Acceptance, ...]) -> str:
+    """Return what a person accepted, by whom, how that was established, when and why."""
+    if not found:
+        return ""
+    rows = (
+        (*_cells(each.failure)[:4], escape(f"{each.who} ({each.how}), {each.at:%Y-%m-%d %H:%M} UTC"), escape(each.reason)) for each in found
+    )
+    return _drawn("Accepted by a person", ("column", "rule", "what was found", "for example", "accepted by", "why"), rows)
+
+
+def _left_out(found: tuple[str, ...]) -> str:
+    return f"<h2>Left out</h2><ul>{''.join(f'<li>{escape(each)}</li>' for each in found)}</ul>" if found else ""
+
+
+def _drawn(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    drawn = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<h2>{title}</h2><table class='table'><tr><th>{'<th>'.join(head)}</tr>{drawn}</table>"
 
 
 def _cells(failure: Failure) -> tuple[str, ...]:
     examples = "<br>".join(escape(example) for example in failure.examples)
-    return escape(failure.column or "(table)"), escape(failure.says), escape(failure.found), examples
+    return escape(failure.column or "(table)"), escape(failure.says), escape(failure.found), examples, failure_mark(failure)

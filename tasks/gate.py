@@ -3,50 +3,146 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coldchain import deriving
+from coldchain.drift import Summary
 from coldchain.errors import ComputeFailed, ConfigurationError, InputError
-from coldchain.gate import Failure, GateReport, judge, report
-from coldchain.suite import Check, GateContext, Suite, compare_fields, load_suite, plan_checks, read_context
-from tasks.datadocs import publish, site_settings, staging_of
+from coldchain.gate import Acceptance, Failure, GateReport, report
+from coldchain.judging import judge
+from coldchain.suite import FIELD_COLUMNS, Check, GateContext, Rule, Source, Suite, compare_fields, load_suite, plan_checks, read_context
+from tasks.datadocs import publish, show_as_text, site_settings, staging_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from great_expectations.data_context import EphemeralDataContext
     from great_expectations.expectations.expectation import Expectation
 
+AT_ONCE = 32
+"""Columns that are read at a time where only what is missing in each is asked for: a plate's table may have thousands."""
 
-def validate_table(parquet: Path, suite: str, docs: Path, *, context: Mapping[str, object]) -> GateReport:
+
+@dataclass(frozen=True)
+class Word:
+    """Which artifact a table is of, and what people accepted of it."""
+
+    table: str = ""
+    accepted: Sequence[Acceptance] = ()
+
+
+def validate_table(
+    parquet: Path, suite: str, docs: Path, *, context: Mapping[str, object], version: int | None = None, word: Word | None = None
+) -> GateReport:
     """Hold a Parquet table against a suite, write its Data Docs, and return the report; it raises no error for a table that fails.
 
     Args:
-        parquet: the table: one row a nucleus, or one a well.
+        parquet: the table: one row a nucleus, a well or a treatment.
         suite: name of a suite of `coldchain/suites/`.
         docs: folder for the static site, `index.html` first; replaced where it is an earlier site of ours.
-        context: `wells` of the layout, `channels`, and `fields`: nuclei in the masks as `well`, `field`, `objects`.
+        context: `wells` of the layout, `channels`, and `fields`: nuclei in the masks as `well`, `field`, `objects`; `plate_map`, and
+            `earlier`, summaries of earlier plates.
+        version: of the suite; the newest where none is named.
+        word: which artifact the table is of, and what people accepted of it.
 
     Raises:
         InputError: no readable table, or `docs` holds something else.
         ConfigurationError: an unknown or wrong suite, or one that needs what the context does not say.
     """
-    return hold_against(parquet, load_suite(suite), docs, known=read_context(context))
+    return hold_against(parquet, load_suite(suite, version), docs, known=read_context(context), word=word)
 
 
-def hold_against(parquet: Path, rules: Suite, docs: Path, *, known: GateContext) -> GateReport:
+def hold_against(parquet: Path, rules: Suite, docs: Path, *, known: GateContext, word: Word | None = None) -> GateReport:
     """Hold a Parquet table against a suite already read: see `validate_table`, which finds the suite by its name."""
     columns = _columns(parquet)
-    checks = plan_checks(rules, known, columns)
-    tables = {"rows": _read(parquet, columns, checks, rules)}
-    if any(check.rule.table == "fields" for check in checks):
-        tables["fields"] = _fields_table(compare_fields(known, _measured(tables["rows"])))
+    known = known if known.treatment else known.model_copy(update={"treatment": _treatment(columns)})
+    rows = _read(parquet, columns, plan_checks(rules, known, columns), rules)
+    sources = {rule.source: rule for rule in reversed(rules.rules) if rule.table != "rows" and _readable_for(rule, columns)}
+    derived = {source: _derived(parquet, rule, rules, known, rows) for source, rule in reversed(sources.items())}
+    left_out = {source: each.why_not for source, each in derived.items() if each.why_not}
+    checks = plan_checks(rules, known, columns, left_out)
     with _translated(rules):
-        broken = _ask(rules, checks, tables, docs)
-    said = report(rules, len(tables["rows"]), len(checks), broken)
+        broken = _ask(rules, checks, {("rows", (), ()): rows} | _frames(derived, left_out), docs)
+    word = word or Word()
+    said = report(
+        rules,
+        len(rows),
+        len(checks),
+        broken,
+        table=word.table,
+        accepted=word.accepted,
+        left_out=[f"{rule.name}: {left_out[rule.source]}" for rule in rules.rules if rule.source in left_out],
+    )
     publish(said, docs)
     return said
+
+
+def summarise(parquet: Path, dataset: str, suite: str, *, context: Mapping[str, object]) -> Summary:
+    """Summarise a table of wells for the plates after it: whatever its suite asks of drift and of controls."""
+    rules, known, columns = load_suite(suite), read_context(context), _columns(parquet)
+    read = {name for rule in rules.rules if rule.table in {"drift", "effect"} for name in rule.read_for(columns)}
+    table = _table(_read_columns(parquet, [name for name in columns if name in read]))
+    features = [name for rule in rules.rules if rule.table == "drift" for name in rule.read_for(list(table))]
+    return deriving.summary(dataset, table, list(dict.fromkeys(features)), known.plate_map)
+
+
+def _treatment(columns: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a table of treatments that together name one: all that describe it but the number of its wells."""
+    return tuple(name for name in columns if name.startswith("Metadata_") and not name.startswith("Metadata_Count_"))
+
+
+def _readable_for(rule: Rule, columns: Sequence[str]) -> bool:
+    """Whether a table has the columns, by their whole names, that a rule's other table is made of."""
+    needed = FIELD_COLUMNS[:2] if rule.table == "fields" else [name for name in rule.of if "*" not in name]
+    return set(needed) <= set(columns)
+
+
+def _derived(parquet: Path, rule: Rule, rules: Suite, known: GateContext, rows: pd.DataFrame) -> deriving.Derived:
+    if rule.table == "fields":
+        return deriving.Derived(compare_fields(known, _measured(rows)))
+    if rule.table == "features":
+        return deriving.Derived(list(_features(parquet, rule, rules, rows)))
+    return deriving.derive(rule, rules, known, _table(rows))
+
+
+def _table(rows: pd.DataFrame) -> dict[str, Any]:
+    return {str(name): rows[name].to_numpy() for name in rows}
+
+
+def _features(parquet: Path, rule: Rule, rules: Suite, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Look at each feature of a table, some at a time, so that what is held in memory does not grow with the features."""
+    names = rule.read_for(_columns(parquet))
+    key = [name for name in rules.key if name in rows]
+    places = _Places(rows[key])
+    for start in range(0, len(names), AT_ONCE):
+        part = _read_columns(parquet, names[start : start + AT_ONCE])
+        for name in part:
+            yield deriving.feature_row(str(name), part[name].to_numpy(), places)
+
+
+class _Places(Sequence[str]):
+    """Where each row is from, as people read it; written out only for the rows that are asked for."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, at: Any) -> Any:
+        return ", ".join(f"{str(name).removeprefix('Metadata_')} {value}" for name, value in self._rows.iloc[at].items())
+
+
+def _frames(derived: Mapping[Source, deriving.Derived], left_out: Collection[Source]) -> dict[Source, pd.DataFrame]:
+    import pandas as pd
+
+    frames = {source: pd.DataFrame(list(each.rows)) for source, each in derived.items() if source not in left_out}
+    return {
+        source: frame if source[0] != "features" else frame.reindex(columns=deriving.FEATURE_COLUMNS) for source, frame in frames.items()
+    }
 
 
 def _columns(parquet: Path) -> list[str]:
@@ -62,11 +158,18 @@ def _columns(parquet: Path) -> list[str]:
 
 def _read(parquet: Path, columns: Sequence[str], checks: Sequence[Check], rules: Suite) -> pd.DataFrame:
     """Read only the columns that are asked about: a plate's table may have thousands."""
+    asked = {name for check in checks if check.rule.table == "rows" for name in check.needs()}
+    for rule in rules.rules:
+        if rule.table not in {"rows", "features"}:
+            asked |= set(rule.read_for(columns))
+    return _read_columns(parquet, [name for name in columns if name in asked | set(rules.key)])
+
+
+def _read_columns(parquet: Path, names: Sequence[str]) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
-    wanted = set(rules.key).union(*(check.needs() for check in checks))
     with _readable(parquet):
-        return pq.read_table(parquet, columns=[name for name in columns if name in wanted]).to_pandas()
+        return pq.ParquetFile(parquet).read(columns=list(names)).to_pandas()
 
 
 @contextmanager
@@ -84,29 +187,38 @@ def _measured(rows: pd.DataFrame) -> dict[tuple[str, str], int]:
     return {(str(well), str(site)): int(count) for (well, site), count in counts.items()}
 
 
-def _fields_table(counts: list[dict[str, str | int]]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(counts)
-
-
-def _ask(rules: Suite, checks: Sequence[Check], tables: Mapping[str, pd.DataFrame], docs: Path) -> list[Failure]:
+def _ask(rules: Suite, checks: Sequence[Check], tables: Mapping[Source, pd.DataFrame], docs: Path) -> list[Failure]:
     with _quiet_import():
         from great_expectations import get_context
     context = get_context(mode="ephemeral", project_config=site_settings(staging_of(docs)))
-    broken = [failure for name, table in tables.items() for failure in _ask_table(context, rules, checks, name, table)]
+    found: dict[int, list[Failure]] = {}
+    for (source, table), name in zip(tables.items(), _names(rules, tables), strict=True):
+        asked = [(number, check) for number, check in enumerate(checks) if check.rule.source == source]
+        if asked:
+            found |= _ask_table(context, rules, asked, name, table)
+    if len(found) != len(checks):
+        raise ComputeFailed("questions to the table were not answered", on=rules.name, expected=len(checks), got=len(found))
+    show_as_text(context)
     context.build_data_docs()
-    return broken
+    return [failure for number in sorted(found) for failure in found[number]]
 
 
-def _ask_table(context: EphemeralDataContext, rules: Suite, checks: Sequence[Check], name: str, table: pd.DataFrame) -> list[Failure]:
-    """Ask one table its questions, and return what is broken in the order of the suite."""
-    asked = [(number, check) for number, check in enumerate(checks) if check.rule.table == name]
+def _names(rules: Suite, tables: Iterable[Source]) -> list[str]:
+    """Names of the tables in the pages: the kind, and of several of a kind the first rule that asks of each."""
+    sources = list(tables)
+    kinds = [kind for kind, _, _ in sources]
+    first = {rule.source: rule.name.replace("-", "_") for rule in reversed(rules.rules)}
+    return [source[0] if kinds.count(source[0]) == 1 else f"{source[0]}_{first[source]}" for source in sources]
+
+
+def _ask_table(
+    context: EphemeralDataContext, rules: Suite, asked: Sequence[tuple[int, Check]], name: str, table: pd.DataFrame
+) -> dict[int, list[Failure]]:
+    """Ask one table its questions, and return what is broken by the question's number."""
     answers = _answers(context, rules, asked, name, table)
     if sorted(answers) != [number for number, _ in asked]:
         raise ComputeFailed("questions to the table were not answered", on=rules.name, expected=len(asked), got=len(answers))
-    judged = [judge(check, answers[number]) for number, check in asked]
-    return [failure for failure in judged if failure]
+    return {number: judge(check, answers[number]) for number, check in asked}
 
 
 def _answers(
@@ -118,9 +230,14 @@ def _answers(
     title = f"{rules.name}-v{rules.version}-{name}"
     suite = context.suites.add(ExpectationSuite(name=title, expectations=[_expectation(check, number) for number, check in asked]))
     validation = context.validation_definitions.add(ValidationDefinition(name=title, data=batch, suite=suite))
+    kind = asked[0][1].rule.table
+    index = rules.key if kind == "rows" else deriving.INDEX.get(kind, ())
     result = validation.run(
         batch_parameters={"dataframe": table},
-        result_format={"result_format": "SUMMARY", "unexpected_index_column_names": [column for column in rules.key if column in table]},
+        result_format={
+            "result_format": "SUMMARY" if kind == "rows" else "COMPLETE",
+            "unexpected_index_column_names": [column for column in index if column in table],
+        },
         run_id=RunIdentifier(run_name="gate"),
     )
     answers: list[Any] = [answer.to_json_dict() for answer in result.results]

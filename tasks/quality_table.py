@@ -26,6 +26,14 @@ def _short(value: Any) -> Any:
     return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
+def replicates(path: Path) -> list[dict[str, Any]]:
+    """How alike the wells of each treatment are, the most alike first, numbers rounded; at most 400 rows."""
+    import pyarrow.parquet as pq
+
+    table = sorted(pq.ParquetFile(path).read().to_pylist(), key=lambda row: -(row["median_replicate_correlation"] or -1.0))
+    return [{key.removeprefix("Metadata_").replace("_", " "): _short(value) for key, value in row.items()} for row in table[:MOST]]
+
+
 def wells(path: Path) -> dict[str, dict[str, float]]:
     """Values by well, for heat maps: the number of nuclei a field, and the mean intensity of each channel."""
     import pyarrow.parquet as pq

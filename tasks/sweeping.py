@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from coldchain import sweeping
 from coldchain.copies import CopyState
 from coldchain.report import Line, Part, Report
+from tasks import sweep_media
 from tasks.running import say, work
 from tasks.workspace import open_workspace
 
@@ -53,15 +54,25 @@ def duties(report: Report) -> list[Duty]:
 
 
 def _at_places(report: Report) -> Iterator[Duty]:
+    if report.doubted_clock:
+        yield Duty(
+            True,
+            f"Nothing may go and nobody is told: {report.doubted_clock}",
+            "Look at this machine's clock; where it is right, `coldchain clock --right --reason ...`",
+        )
     for name, why in report.braked.items():
         yield Duty(
             True,
             f"The audit of {name} was stopped, and no copy there counts: {why}",
             "Look at its mount and its disk, then `coldchain audit --release LOCATION --reason ...`",
         )
+    for name in report.unknown:
+        yield Duty(True, f"The site does not name {name}, and no copy there counts", "Enter it in the site file again, as it was")
     for name in report.unreachable:
         if name not in report.braked:
             yield Duty(True, f"{name} cannot be reached, and no copy there counts", "Mount it; `coldchain doctor` says what is missing")
+    for now, what, how in sweep_media.asked(report):
+        yield Duty(now, what, how)
 
 
 def _of_copies(report: Report) -> Iterator[Duty]:
@@ -169,6 +180,7 @@ def _done(report: Report) -> Iterator[Section]:
 
 def _left(report: Report) -> Iterator[Section]:
     yield Section("Refused by a person", report.refused, "They stay.")
+    yield Section("Disks and tapes that are not put in", sweep_media.away(report), what="medium")
     yield Section("Fall due in the next 30 days", report.falling_due, "Due means looked at: whether they go is decided then.")
     yield Section("Stay, and why", report.kept)
 
@@ -251,7 +263,7 @@ def said(line: Line) -> str:
 
 def so_many(count: int, what: str = "copy") -> str:
     """So many copies, or artifacts, or warnings."""
-    plural = {"copy": "copies"}.get(what, f"{what}s")
+    plural = {"copy": "copies", "medium": "media"}.get(what, f"{what}s")
     return f"1 {what}" if count == 1 else f"{count:,} {plural}"
 
 

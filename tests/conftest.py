@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import stat
 import struct
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,13 +21,15 @@ os.environ.pop("COLDCHAIN_SITE", None)
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602  # ioctl_iflags(2), 64-bit Linux
 FS_IMMUTABLE_FL = 0x10
 
+CANNOT_RUN_HERE = 3  # what our services' scripts exit with
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under xdist, tests that share the session's Prefect server or SLURM stay on one worker, so that each is started once."""
+    """Under xdist, tests that share the session's Prefect server, SLURM or Ceph stay on one worker, so that each is started once."""
     for item in items:
-        shared = {"prefect_server", "slurm"} & set(getattr(item, "fixturenames", ()))
+        shared = {"prefect_server", "slurm", "ceph"} & set(getattr(item, "fixturenames", ()))
         if shared and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(min(shared)))
+            item.add_marker(pytest.mark.xdist_group(min(shared - {"ceph"} or shared)))  # Ceph starts in a second: it may start twice
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +52,52 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]
 
     with running_server(tmp_path_factory.mktemp("prefect"), ui=False, services=False) as server:
         yield server
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 4 MB."""
+    point = tmp_path / "small"
+    point.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", point], check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system: {mounted.stderr.strip()}")
+    yield point
+    subprocess.run(["umount", point], check=True)
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Start an sshd on loopback for the session; yield the ssh configuration that knows it as the host `centre`."""
+    root = tmp_path_factory.mktemp("sshd") / "server"
+    command = [sys.executable, str(Path(__file__).parents[1] / "infra" / "services" / "minisshd.py"), "run", str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        config = process.stdout.readline().strip()
+        if not config:
+            said = process.stderr.read().strip()
+            if process.wait() == CANNOT_RUN_HERE:
+                pytest.skip(f"no sshd on this machine: {said}")
+            pytest.fail(f"sshd did not start: {said}")
+        yield Path(config)
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0, process.stderr.read()
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """Start a Ceph RADOS Gateway with TLS on loopback for the session; yield its endpoint, ca, access_key and secret_key."""
+    root = tmp_path_factory.mktemp("ceph") / "box"
+    command = [sys.executable, str(Path(__file__).parents[1] / "infra" / "services" / "cephbox.py"), "run", str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        reach = process.stdout.readline().strip()
+        if not reach:
+            said = process.stderr.read().strip()
+            if process.wait() == CANNOT_RUN_HERE and "was not ready" not in said:
+                pytest.skip(f"no Ceph on this machine: {said}")
+            pytest.fail(f"Ceph did not start: {said}")
+        yield json.loads(reach)
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0, process.stderr.read()
 
 
 @pytest.fixture(scope="session")

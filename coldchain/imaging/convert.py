@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from coldchain.errors import ImageError, InputError, IntegrityError
+from coldchain.imaging.completeness import PLANES, check
+from coldchain.imaging.conventions import Convention
 from coldchain.imaging.fieldzarr import FieldWriter, translated
 from coldchain.imaging.naming import ImageKey, PlateLayout, read_layout
 from coldchain.imaging.nativetiff import read_metadata, read_tiff
 from coldchain.imaging.platezarr import PLATE, create_plate, iter_fields
 from coldchain.imaging.pyramid import Frame, Plane
-
-PLANES = "planes.csv"  # which native file became which plane, and the SHA-256 of its pixels
 
 Progress = Callable[[int, int], None]
 
@@ -40,7 +40,7 @@ def convert_plate(
     source: str,
     target: str,
     *,
-    pattern: str,
+    convention: Convention,
     channels: dict[int, str] | None,
     plate_name: str,
     pixel_size_um: float | None,
@@ -48,14 +48,14 @@ def convert_plate(
 ) -> dict[str, Any]:
     """Convert an acquisition folder into `target`: a new folder with ``plate.ome.zarr`` and ``planes.csv``.
 
-    One plane is in memory at a time. `pattern` names a convention of :mod:`coldchain.imaging.naming`, `pixel_size_um` is micrometres a
-    pixel, `progress` is told (fields done, fields in all). Returns counts and sizes in bytes. Raises LayoutError, ImageError (which names
-    the file), InputError where `target` holds something, IntegrityError where a plane read back differs. What an error or a kill leaves in
-    `target` is incomplete: give a staging folder, and rename it after the return.
+    One plane is in memory at a time. `convention` says how the files are named, `pixel_size_um` is micrometres a pixel, `progress` is
+    told (fields done, fields in all). Returns counts and sizes in bytes. Raises LayoutError, ImageError (which names the file),
+    InputError where `target` holds something, IntegrityError where a plane read back differs, or the result is not whole or not
+    valid. What an error or a kill leaves in `target` is incomplete: give a staging folder, and rename it after the return.
     """
     folder, out = Path(source), Path(target)
     refuse_used(out)
-    layout = read_layout(folder, pattern, channels)
+    layout = read_layout(folder, convention, channels)
     first = next(iter(layout.images.values()))
     frame = _frame(read_tiff(folder / first), _checked_size(pixel_size_um), len(layout.z_planes))
     plate = _create(out, plate_name, layout, frame, {"file": first, "tags": read_metadata(folder / first)})
@@ -67,7 +67,8 @@ def convert_plate(
         if progress:
             progress(done, len(refs))
     with translated(out):
-        _write_planes(out / PLANES, proven)
+        write_planes(out / PLANES, proven)
+    check(out)
     return _summary(folder, plate, layout, frame, plate_name)
 
 
@@ -140,10 +141,11 @@ def prove(plane: Plane, back: Plane, *, on: str, sha256: str) -> None:
     )
 
 
-def _write_planes(path: Path, proven: list[ProvenPlane]) -> None:
+def write_planes(path: Path, proven: Sequence[Any]) -> None:
+    """Write down the proof of each plane, one dataclass a row."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(ProvenPlane))
+        writer.writerow(field.name for field in fields(proven[0]))
         writer.writerows(astuple(plane) for plane in proven)
 
 

@@ -15,7 +15,7 @@ from coldchain.errors import ImageError, InputError, IntegrityError, LayoutError
 from coldchain.imaging import tables
 from coldchain.imaging.fieldzarr import translated
 from coldchain.imaging.measure import LABELS, identity, prepare_measure, read_middle
-from coldchain.imaging.platezarr import PLATE, plate_info, read_labels
+from coldchain.imaging.platezarr import NOTES, PLATE, plate_info, read_labels
 from coldchain.imaging.regions import centres, find_regions
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ MAX_SIDE = 1024
 CHUNK_CELLS = 16  # cells decompressed together
 SHARD_BYTES = 32 * 2**20  # about what one file holds before compression
 ROW = "Metadata_CropRow"
-CROPS, INDEX = "crops.zarr", "index.parquet"
+CROPS, INDEX = "crops.ome.zarr", "index.parquet"
+PIXELS = "s0"  # the array in it
 
 
 def prepare_crops(corrected: str, masks: str, parts: str, *, side: int = SIDE, quality: str | None = None) -> list[dict[str, Any]]:
@@ -52,9 +53,10 @@ def crop_field(item: dict[str, Any]) -> dict[str, Any]:
     planes = np.stack([read_middle(plate, item["well"], item["field"], index) for index in range(len(info.channels))])
     numbers, y, x = nuclei(labels)
     crops = cut(planes, y, x, item["side"])
-    _write_array(crops, Path(item["target"] + ".npy"))
-    tables.write(_index(numbers, y, x, info.name, item), item["target"] + ".parquet")
-    return {"well": item["well"], "field": item["field"], "crops": len(crops), "part": item["target"]}
+    files = [item["target"] + ending for ending in (".npy", ".parquet")]
+    _write_array(crops, Path(files[0]))
+    tables.write(_index(numbers, y, x, info.name, item), files[1])
+    return {"well": item["well"], "field": item["field"], "crops": len(crops), "part": item["target"], "files": files}
 
 
 def nuclei(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
@@ -97,16 +99,19 @@ def _index(numbers: NDArray[np.int64], y: NDArray[np.float64], x: NDArray[np.flo
     return pa.table(columns, schema=tables.schema(names))
 
 
-def join_crops(parts: Sequence[str], target: str, channels: Sequence[str] = ()) -> dict[str, Any]:
-    """Join the crops of :func:`crop_field` into the folder `target`: ``crops.zarr`` (n, c, y, x; Zarr v3) and ``index.parquet``.
+def join_crops(parts: Sequence[str], target: str, channels: Sequence[str] = (), pixel_size_um: float | None = None) -> dict[str, Any]:
+    """Join the crops of :func:`crop_field` into the folder `target`: ``crops.ome.zarr`` and ``index.parquet``.
 
     Args:
         parts: the `part` that each field returned.
         target: folder of the `single_cell_images`; both are written anew.
-        channels: names of the channels, kept as an attribute.
+        channels: names of the channels, kept in the metadata.
+        pixel_size_um: side of a pixel in micrometres, kept in the metadata where it is known.
 
-    Row i of the array is the row of the index whose `Metadata_CropRow` is i; rows are sorted by field and object. Raises LayoutError
-    where parts differ in shape or type or a nucleus comes twice, IntegrityError where a part is damaged.
+    ``crops.ome.zarr`` is an image of OME-NGFF 0.5 (Zarr v3) with the axes (t, c, y, x): t counts cells, because NGFF has no axis of that
+    kind, and viewers show one cell after the other. Row i of the array ``s0`` is the row of the index whose `Metadata_CropRow` is i; rows
+    are sorted by field and object. Raises LayoutError where parts differ in shape or type or a nucleus comes twice, IntegrityError where
+    a part is damaged.
     """
     folder = Path(target)
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +120,7 @@ def join_crops(parts: Sequence[str], target: str, channels: Sequence[str] = ()) 
     blocks = [_load(part) for part in ordered]
     _refuse_other_shape(ordered, blocks, count)
     _number_rows(folder / INDEX)
-    _write_crops(blocks, count, folder / CROPS, channels)
+    _write_crops(blocks, count, folder / CROPS, _metadata(blocks, channels, pixel_size_um))
     return {"crops": count, "fields": len(ordered), "shape": [count, *blocks[0].shape[1:]], "folder": str(folder)}
 
 
@@ -148,13 +153,26 @@ def _number_rows(index: Path) -> None:
     tables.write(table.append_column(ROW, [list(range(table.num_rows))]), index)
 
 
-def _write_crops(blocks: Sequence[NDArray[Any]], count: int, target: Path, channels: Sequence[str]) -> None:
+def _metadata(blocks: Sequence[NDArray[Any]], channels: Sequence[str], pixel_size_um: float | None) -> dict[str, Any]:
+    """Return the attributes that make the array an image of OME-NGFF 0.5."""
+    unit = {} if pixel_size_um is None else {"unit": "micrometer"}
+    axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}, *({"name": n, "type": "space", **unit} for n in "yx")]
+    scale = {"type": "scale", "scale": [1.0, 1.0, pixel_size_um or 1.0, pixel_size_um or 1.0]}
+    brightest = max((float(block.max()) for block in blocks if block.size), default=1.0)
+    window = {"min": 0.0, "max": brightest, "start": 0.0, "end": brightest}
+    shown = [{"label": name, "color": "FFFFFF", "active": True, "window": window} for name in channels]
+    image = {"name": "crops", "axes": axes, "datasets": [{"path": PIXELS, "coordinateTransformations": [scale]}]}
+    omero = {"omero": {"channels": shown}} if shown else {}
+    return {"ome": {"version": "0.5", "multiscales": [image], **omero}, NOTES: {"t": "cell", "channels": list(channels)}}
+
+
+def _write_crops(blocks: Sequence[NDArray[Any]], count: int, target: Path, attributes: dict[str, Any]) -> None:
     part = target.with_name(target.name + ".part")
     for old in (part, target):
         if old.exists():
             shutil.rmtree(old)
     with translated(target):
-        array = _create(blocks[0], count, part, channels)
+        array = _create(blocks[0], count, part, attributes)
         at = 0
         for shard in _regroup(blocks, array.shards[0] if array.shards else max(count, 1)):
             array[at : at + len(shard)] = shard
@@ -162,23 +180,23 @@ def _write_crops(blocks: Sequence[NDArray[Any]], count: int, target: Path, chann
         part.replace(target)
 
 
-def _create(like: NDArray[Any], count: int, target: Path, channels: Sequence[str]) -> zarr.Array[Any]:
+def _create(like: NDArray[Any], count: int, target: Path, attributes: dict[str, Any]) -> zarr.Array[Any]:
     import zarr
     from zarr.codecs import BloscCodec, BloscShuffle
 
     cell = like.shape[1:]
     per_file = max(SHARD_BYTES // (int(np.prod(cell)) * like.dtype.itemsize) // CHUNK_CELLS, 1)
     chunks = min(per_file, max(math.ceil(count / CHUNK_CELLS), 1))
-    return zarr.create_array(
-        target,
+    group = zarr.create_group(target, attributes=attributes)
+    return group.create_array(
+        PIXELS,
         shape=(count, *cell),
         dtype=like.dtype,
         chunks=(CHUNK_CELLS, *cell),
         shards=(chunks * CHUNK_CELLS, *cell),
         compressors=BloscCodec(cname="zstd", clevel=1, shuffle=BloscShuffle.shuffle),
         fill_value=0,
-        dimension_names=("cell", "c", "y", "x"),
-        attributes={"channels": list(channels)},
+        dimension_names=("t", "c", "y", "x"),
         config={"write_empty_chunks": True},
     )
 

@@ -6,12 +6,15 @@ Images and labels of NGFF 0.5; ome-zarr-py writes the metadata, planes stream th
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldchain.errors import ImageError, InputError, IntegrityError, LayoutError, OutOfSpace
 from coldchain.imaging.pyramid import (
@@ -34,9 +37,9 @@ if TYPE_CHECKING:
 class FieldWriter:
     """Writes one field plane by plane, so that memory holds one plane whatever the size of the plate."""
 
-    def __init__(self, path: str | Path, channels: Sequence[str], frame: Frame) -> None:
+    def __init__(self, path: str | Path, channels: Sequence[str], frame: Frame, colours: Sequence[str | None] = ()) -> None:
         """Lay out the levels below `path`. Raises InputError where the field is there already."""
-        self.path, self.channels, self.frame = Path(path), tuple(channels), frame
+        self.path, self.channels, self.frame, self.colours = Path(path), tuple(channels), frame, tuple(colours)
         if (self.path / "zarr.json").exists():
             raise InputError("A field is written once", on=self.path, got="it is there already")
         self._windows: dict[int, tuple[float, float]] = {}
@@ -47,14 +50,13 @@ class FieldWriter:
         import zarr
 
         group = zarr.create_group(self.path)
-        depth = (self.frame.z_count,) if self.frame.z_count > 1 else ()
-        lead = (len(self.channels), *depth)
+        lead = self.frame.lead(len(self.channels))
         return group, [create_level(group, n, lead + s, self.frame) for n, s in enumerate(level_shapes(self.frame.shape))]
 
-    def write(self, plane: Plane, channel: int, z: int = 0) -> None:
+    def write(self, plane: Plane, channel: int, z: int = 0, t: int = 0) -> None:
         """Write one plane (y, x) and its smaller levels. Raises ImageError where its shape or type is not the frame's."""
         self._refuse_other(plane)
-        where = self._where(channel, z)
+        where = self._where(channel, z, t)
         small = plane
         with translated(self.path):
             for number, level in enumerate(self._levels):
@@ -62,9 +64,9 @@ class FieldWriter:
                 level[tuple(slice(index, index + 1) for index in where)] = small[(None,) * len(where)]  # a whole shard, uncopied
         self._windows[channel] = widen(self._windows.get(channel), display_window(small))
 
-    def read(self, channel: int, z: int = 0) -> Plane:
+    def read(self, channel: int, z: int = 0, t: int = 0) -> Plane:
         """Read one plane (y, x) back from the file that was written."""
-        return read_whole(self._levels[0], self.path / "s0", self._where(channel, z))
+        return read_whole(self._levels[0], self.path / "s0", self._where(channel, z, t))
 
     def close(self) -> None:
         """Write the metadata that makes the planes an image: scales, axes, colours and display windows."""
@@ -76,7 +78,7 @@ class FieldWriter:
                 datasets=place_levels(len(self._levels), self.frame, centred=True),
                 axes=describe_axes(self.frame),
                 name=self.path.name,
-                metadata={"omero": describe_channels(self.channels, self._windows, self.frame.dtype)},
+                metadata={"omero": describe_channels(self.channels, self._windows, self.frame.dtype, self.colours)},
             )
 
     def __enter__(self) -> Self:
@@ -86,17 +88,29 @@ class FieldWriter:
         if kind is None:
             self.close()
 
-    def _where(self, channel: int, z: int) -> tuple[int, ...]:
-        if not (0 <= channel < len(self.channels) and 0 <= z < self.frame.z_count):
-            raise ImageError(
-                "No such plane", on=self.path, expected=f"{len(self.channels)} channels, {self.frame.z_count} z", got=(channel, z)
-            )
-        return (channel, z) if self.frame.z_count > 1 else (channel,)
+    def _where(self, channel: int, z: int, t: int) -> tuple[int, ...]:
+        times = self.frame.t_count or 1
+        if not (0 <= channel < len(self.channels) and 0 <= z < self.frame.z_count and 0 <= t < times):
+            expected = f"{len(self.channels)} channels, {self.frame.z_count} z, {times} t"
+            raise ImageError("No such plane", on=self.path, expected=expected, got=(channel, z, t))
+        place = {"t": t, "c": channel, "z": z}
+        return tuple(place[axis] for axis in self.frame.axes[:-2])
 
     def _refuse_other(self, plane: Plane) -> None:
         if plane.shape != self.frame.shape or plane.dtype != np.dtype(self.frame.dtype):
             expected = f"{self.frame.shape} {np.dtype(self.frame.dtype)}"
             raise ImageError("Planes of one field differ", on=self.path, expected=expected, got=f"{plane.shape} {plane.dtype}")
+
+
+def attributes_of(group: Path) -> dict[str, Any]:
+    """Attributes of a Zarr v3 group; raises LayoutError where there is none."""
+    try:
+        attributes = json.loads((group / "zarr.json").read_text("utf-8"))["attributes"]
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise LayoutError("Not an OME-Zarr group", on=group, expected="a readable zarr.json", got=repr(exc)) from exc
+    if not isinstance(attributes, dict):
+        raise LayoutError("Not an OME-Zarr group", on=group, expected="attributes in zarr.json", got=type(attributes).__name__)
+    return attributes
 
 
 def open_level(path: Path) -> zarr.Array[Any]:
@@ -111,13 +125,42 @@ def open_level(path: Path) -> zarr.Array[Any]:
 
 def read_whole(array: zarr.Array[Any], path: Path, where: tuple[int, ...]) -> Plane:
     """Read one plane; its file must be there, because Zarr would silently give zeros for a lost one."""
-    file = path.joinpath("c", *map(str, (*where, 0, 0)))
-    if not file.is_file():
-        raise IntegrityError("The file of a plane is gone", on=file, expected="a file", got="nothing", hint="verify the copy, or recall it")
+    return read_region(array, path, (*where, *(slice(0, side) for side in array.shape[len(where) :])))
+
+
+def read_region(array: zarr.Array[Any], path: Path, where: tuple[int | slice, ...]) -> NDArray[Any]:
+    """Read a part of an array, an index or a slice (start and stop given) for each axis; each file that holds some of it must be there.
+
+    Of a file only the chunks that are asked for are read. Raises IntegrityError for a file that is gone or cannot be decoded.
+    """
+    for file in _files(array, path, where):
+        if not file.is_file():
+            raise IntegrityError(
+                "The file of a plane is gone", on=file, expected="a file", got="nothing", hint="verify the copy, or recall it"
+            )
     try:
-        return np.asarray(array[where] if where else array[:])
+        return np.asarray(array[where])
     except (RuntimeError, ValueError, OSError) as exc:
         raise IntegrityError("A plane cannot be decoded", on=file, got=repr(exc), hint="verify the copy, or recall it") from exc
+
+
+def _files(array: zarr.Array[Any], path: Path, where: tuple[int | slice, ...]) -> list[Path]:
+    """The files that hold a part of an array."""
+    sides = array.shards or array.chunks
+    spans = [(at.start, at.stop) if isinstance(at, slice) else (at, at + 1) for at in where]
+    cells = [range(start // side, -(-stop // side)) for (start, stop), side in zip(spans, sides, strict=True)]
+    return [path.joinpath("c", *map(str, cell)) for cell in product(*cells)]
+
+
+def read_scale(path: str | Path) -> dict[str, float]:
+    """Read the steps of an image's axes at full size, by their names: micrometres in space, seconds in time, where the units say so."""
+    known = {"micrometer", "second"}
+    try:
+        multiscale = attributes_of(Path(path))["ome"]["multiscales"][0]
+        steps = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
+        return {axis["name"]: float(step) for axis, step in zip(multiscale["axes"], steps, strict=True) if axis.get("unit") in known}
+    except (ValueError, KeyError, TypeError, IndexError) as exc:
+        raise LayoutError("Not an OME-Zarr image", on=path, expected="multiscales in zarr.json", got=repr(exc)) from exc
 
 
 def read_frame(path: str | Path, pixel_size_um: float | None) -> Frame:

@@ -45,9 +45,9 @@ def plate_heatmap(values: Mapping[str, float | None], title: str, *, unit: str =
     for well, (row, column) in places.items():
         value = values[well]
         grid[row - top, column - left] = value if value is not None and math.isfinite(value) else np.nan
-    figure = _drawn(grid, _one_line(title), _one_line(unit))
+    figure = _drawn(grid, one_line(title), one_line(unit))
     _name_axes(figure.axes[0], [row_name(top + i) for i in range(grid.shape[0])], [str(left + i) for i in range(grid.shape[1])])
-    return _png(figure)
+    return as_png(figure)
 
 
 def _place(well: str) -> tuple[int, int]:
@@ -66,7 +66,7 @@ def row_name(row: int) -> str:
     return chr(ord("A") + row) if row < 26 else "A" + chr(ord("A") + row - 26)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return text on one line, shortened, without what matplotlib would take for a formula."""
     return "".join(c if c.isprintable() else " " for c in text)[:90].replace("$", r"\$")
 
@@ -132,7 +132,8 @@ def _name_axes(axes: Axes, rows: list[str], columns: list[str]) -> None:
         spine.set_visible(False)
 
 
-def _png(figure: Any) -> bytes:
+def as_png(figure: Any) -> bytes:
+    """Return a figure as PNG, without the name of the software: the same figure gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -9,36 +9,46 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coldchain.errors import LayoutError
+from coldchain.errors import InputError, LayoutError
 from coldchain.imaging import tables
+from coldchain.imaging.features import Features, Field, measure, names_of
 from coldchain.imaging.fieldzarr import read_frame
+from coldchain.imaging.neighbours import DISTANCE
 from coldchain.imaging.platezarr import PLATE, PlateInfo, field_path, iter_fields, plate_info, read_labels, read_plane
-from coldchain.imaging.regions import INTENSITIES, SHAPES, centres, find_regions, intensities, shapes
+from coldchain.imaging.quality import FULL_SCALES, PREFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MAX_DISTANCE = 200  # px
 LABELS = "nuclei"  # the name of the label image that a field of a masks plate holds
 
 
-def prepare_measure(corrected: str, masks: str, parts: str, *, quality: str | None = None) -> list[dict[str, Any]]:
+def prepare_measure(
+    corrected: str, masks: str, parts: str, *, quality: str | None = None, features: str = Features.BASIC, distance: int = DISTANCE
+) -> list[dict[str, Any]]:
     """Return one plain work item for each field of a plate, for :func:`measure_field`.
 
     Args:
         corrected: folder of the `corrected` artifact, the one that holds ``plate.ome.zarr``.
         masks: folder of the `masks` artifact of the same plate.
         parts: folder for the tables of single fields.
-        quality: table of `Metadata_Well`, `Metadata_Site` and `flagged`; without it no field counts as flagged.
+        quality: table of `Metadata_Well`, `Metadata_Site` and `flagged`; without it no field counts as flagged. Its 99.9th percentiles
+            give the full scale of textures: :func:`full_scales`.
+        features: `basic` or `full`, see `features.names_of`.
+        distance: pixels that a cell reaches around its nucleus, for the compartments of `full`.
 
     Raises:
         LayoutError: the two plates differ in wells or fields.
-        InputError: channels that cannot be told apart in column names.
+        InputError: channels that cannot be told apart in column names, or features or a distance that there are not.
     """
+    _refuse_other(features, distance)
     image, mask = plate_info(Path(corrected) / PLATE), plate_info(Path(masks) / PLATE)
     if (image.wells, image.fields) != (mask.wells, mask.fields):
         raise LayoutError("Masks are of another plate", on=masks, expected=(image.wells, image.fields), got=(mask.wells, mask.fields))
     tables.channel_suffixes(image.channels)
     flagged = flagged_fields(quality) if quality else set()
+    white = full_scales(quality, image.channels) if quality else {}
     return [
         {
             "corrected": str(corrected),
@@ -47,6 +57,9 @@ def prepare_measure(corrected: str, masks: str, parts: str, *, quality: str | No
             "field": ref.field,
             "image": number,
             "flagged": (ref.well, ref.field) in flagged,
+            "features": str(features),
+            "distance": distance,
+            "white": white,
             "target": str(Path(parts) / f"{ref.well}_{ref.field}.parquet"),
         }
         for number, ref in enumerate(iter_fields(Path(corrected) / PLATE), start=1)
@@ -68,6 +81,27 @@ def field_flags(quality: str | Path) -> list[tuple[str, int, bool]]:
     return [(str(well), int(site), bool(flag)) for well, site, flag in zip(wells, sites, flags, strict=True)]
 
 
+def _refuse_other(features: str, distance: int) -> None:
+    if features not in set(Features):
+        raise InputError("No such group of features", expected=", ".join(Features), got=repr(features))
+    if not 1 <= distance <= MAX_DISTANCE:
+        raise InputError("Cells cannot reach so far around their nuclei", expected=f"1 to {MAX_DISTANCE} px", got=distance)
+
+
+def full_scales(quality: str | Path, channels: Sequence[str]) -> dict[str, float]:
+    """Return for each channel the full scale of the camera that its plate's images fill: 255, 1023, 4095, 16383 or 65535 grey values.
+
+    The smallest one that no unflagged field's 99.9th percentile exceeds (of all fields, where every one is flagged); nothing for a
+    channel that the table does not tell of. Textures count levels of it, so that they can be compared between the fields of a plate,
+    and between plates taken alike.
+    """
+    rows = tables.read(quality).to_pylist()
+    used = [row for row in rows if not row["flagged"]] or rows
+    columns = {name: f"{PREFIX}P999Intensity_{name}" for name in channels}
+    brightest = {name: max(row[column] for row in used) for name, column in columns.items() if used and column in used[0]}
+    return {name: float(next((scale for scale in FULL_SCALES if value <= scale), value)) for name, value in brightest.items()}
+
+
 def measure_field(item: dict[str, Any]) -> dict[str, Any]:
     """Measure all nuclei of one field in all channels, write `item["target"]`, and return what was counted.
 
@@ -80,7 +114,14 @@ def measure_field(item: dict[str, Any]) -> dict[str, Any]:
     planes = [read_middle(plate, item["well"], item["field"], index) for index in range(len(info.channels))]
     table = measure_nuclei(labels, planes, info, item)
     tables.write(table, item["target"])
-    return {"well": item["well"], "field": item["field"], "nuclei": table.num_rows, "flagged": item["flagged"], "table": item["target"]}
+    return {
+        "well": item["well"],
+        "field": item["field"],
+        "nuclei": table.num_rows,
+        "flagged": item["flagged"],
+        "table": item["target"],
+        "files": [item["target"]],
+    }
 
 
 def read_middle(plate: str | Path, well: str, field: int, channel: int, level: int = 0) -> NDArray[Any]:
@@ -90,18 +131,29 @@ def read_middle(plate: str | Path, well: str, field: int, channel: int, level: i
 
 
 def measure_nuclei(labels: NDArray[Any], planes: Sequence[NDArray[Any]], info: PlateInfo, item: dict[str, Any]) -> pa.Table:
-    """Return the table of one field: a row a nucleus; shapes in pixels, intensities in grey values, positions in pixels from the corner."""
+    """Return the table of one field: a row a nucleus; units and what may be missing as `features.measure`; the pixel size in µm beside."""
     import pyarrow as pa
 
-    regions = find_regions(labels)
-    y, x = centres(regions) if regions.count else (np.zeros(0), np.zeros(0))
-    features = {f"Nuclei_AreaShape_{name}": values for name, values in shapes(regions).items()}
-    features |= {"Nuclei_Location_Center_X": x, "Nuclei_Location_Center_Y": y}
-    for suffix, plane in zip(tables.channel_suffixes(info.channels), planes, strict=True):
-        features |= {f"Nuclei_Intensity_{name}_{suffix}": values for name, values in intensities(regions, plane).items()}
-    columns: dict[str, Any] = identity(regions.label, info.name, item)
-    columns |= {name: features[name] for name in feature_names(info.channels)}
-    return pa.table(columns, schema=tables.schema(feature_names(info.channels)))
+    suffixes = tables.channel_suffixes(info.channels)
+    white = [item.get("white", {}).get(name) or _full_scale(plane) for name, plane in zip(info.channels, planes, strict=True)]
+    field = Field(
+        labels,
+        dict(zip(suffixes, planes, strict=True)),
+        dict(zip(suffixes, white, strict=True)),
+        item.get("distance", DISTANCE),
+    )
+    numbers, found = measure(field, Features(item.get("features", Features.BASIC)))
+    columns: dict[str, Any] = identity(numbers, info.name, item)
+    columns |= {tables.PIXEL_SIZE: pa.array([info.pixel_size_um] * len(numbers), pa.float64())}
+    columns |= {
+        name: pa.array(np.where(np.isfinite(values), values, np.nan), pa.float64(), from_pandas=True) for name, values in found.items()
+    }
+    return pa.table(columns, schema=tables.schema([tables.PIXEL_SIZE, *found]))
+
+
+def _full_scale(plane: NDArray[Any]) -> float:
+    """Return the largest value of a plane's type, or of the plane where its type has none."""
+    return float(np.iinfo(plane.dtype).max) if plane.dtype.kind in "iu" else max(float(plane.max()), 1.0)
 
 
 def identity(labels: NDArray[np.int64], plate: str, item: dict[str, Any]) -> dict[str, Any]:
@@ -111,13 +163,9 @@ def identity(labels: NDArray[np.int64], plate: str, item: dict[str, Any]) -> dic
     return columns | {tables.IDENTITY[4]: labels, tables.FLAGGED: [item["flagged"]] * len(labels)}
 
 
-def feature_names(channels: Sequence[str]) -> list[str]:
+def feature_names(channels: Sequence[str], features: str = Features.BASIC) -> list[str]:
     """Return the names of all features, in the order of the columns."""
-    return [
-        *(f"Nuclei_AreaShape_{name}" for name in SHAPES),
-        *(f"Nuclei_Location_Center_{axis}" for axis in "XY"),
-        *(f"Nuclei_Intensity_{name}_{suffix}" for suffix in tables.channel_suffixes(channels) for name in INTENSITIES),
-    ]
+    return names_of(tables.channel_suffixes(channels), Features(features))
 
 
 def join_tables(parts: Sequence[str], target: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What an instrument's file names say: which well, field, channel, plane and time each image is.
 
-A naming convention is data: one regular expression with named groups, one example. A folder is read as a whole, because a plate is a
-rectangle: what one well has, every well has.
+A folder is read as a whole, because a plate is a rectangle: what one well has, every well has.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from coldchain.errors import InputError, LayoutError, UnsafePathError
+from coldchain.imaging.conventions import Convention
 
 IMAGE_SUFFIXES = (".tif", ".tiff")
 ROWS, COLUMNS = 32, 48  # a plate of 1536 wells, ANSI/SLAS 4-2004: rows A to AF, columns 1 to 48
@@ -31,50 +31,6 @@ class ImageKey(NamedTuple):
     channel: int
     z: int = 1
     t: int = 1
-
-
-@dataclass(frozen=True)
-class NamePattern:
-    """One naming convention: an expression for the whole name (case does not matter), and an example of it.
-
-    Groups: `well` or `row` and `column` (numbers), `channel`, and where the convention has them `field`, `z`, `t`. Names that `previews`
-    matches are small pictures made by the instrument beside the images: they are kept, and are no images.
-    """
-
-    expression: re.Pattern[str]
-    example: str
-    previews: re.Pattern[str] | None = None
-
-
-def _pattern(expression: str, example: str, previews: str | None = None) -> NamePattern:
-    return NamePattern(re.compile(expression, re.IGNORECASE), example, re.compile(previews, re.IGNORECASE) if previews else None)
-
-
-_PLATE = r"(?P<plate>[^/\x00-\x1f]{1,128}?)"
-_WELL = r"(?P<well>[A-Z]{1,2}[0-9]{2})"
-_GUID = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
-
-PATTERNS: Mapping[str, NamePattern] = MappingProxyType(
-    {
-        "operetta": _pattern(  # Revvity Operetta and Opera Phenix, Harmony export
-            r"r(?P<row>\d{2})c(?P<column>\d{2})f(?P<field>\d{2,4})p(?P<z>\d{2,4})-ch(?P<channel>\d{1,2})sk(?P<t>\d{1,5})fk\d+fl\d+\.tiff?",
-            "r01c02f03p01-ch1sk1fk1fl1.tiff",
-        ),
-        "imagexpress": _pattern(  # Molecular Devices ImageXpress, MetaXpress
-            rf"{_PLATE}_{_WELL}(?:_s(?P<field>\d{{1,4}}))?(?:_z(?P<z>\d{{1,4}}))?_w(?P<channel>\d)(?:{_GUID})?\.tiff?",
-            "PLATE-1_A01_s1_w1.TIF",
-            rf".*_thumb(?:{_GUID})?\.tiff?",
-        ),
-        "cellvoyager": _pattern(  # Yokogawa CellVoyager
-            rf"{_PLATE}_{_WELL}_T(?P<t>\d{{4}})F(?P<field>\d{{3,4}})L\d{{2}}A\d{{2}}Z(?P<z>\d{{2,4}})C(?P<channel>\d{{2}})\.tiff?",
-            "PLATE-1_A01_T0001F001L01A01Z01C01.tif",
-        ),
-        "roche": _pattern(  # Cellomics-style names of the SBS (Roche Transfluor) and Broad plates
-            rf"{_PLATE}_{_WELL}f(?P<field>\d{{2,4}})d(?P<channel>\d{{1,2}})\.tiff?",
-            "AS_09047_050428030001_O01f00d2.TIF",
-        ),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -94,26 +50,23 @@ class PlateLayout:
     others: tuple[str, ...]
 
 
-def find_pattern(name: str) -> NamePattern:
-    """Return the convention of that name. Raises InputError with the known ones."""
-    if name not in PATTERNS:
-        known = ", ".join(f"{key} ({pattern.example})" for key, pattern in PATTERNS.items())
-        raise InputError("Unknown naming convention", expected=known, got=repr(name))
-    return PATTERNS[name]
-
-
-def parse_name(name: str, pattern: str) -> ImageKey:
+def parse_name(name: str, convention: Convention) -> ImageKey:
     """Return what a file name says. Raises LayoutError where it is not of that convention, or names a well no plate has."""
-    convention = find_pattern(pattern)
-    match = convention.expression.fullmatch(name)
-    if match is None:
-        raise LayoutError("A file name is not of the plate's convention", on=repr(name), expected=f"{pattern}: {convention.example}")
-    said = match.groupdict()
+    said = convention.matched(name)
+    if said is None:
+        raise LayoutError("A file name is not of the plate's convention", on=repr(name), expected=convention.example)
     try:
         well = normalise_well(said["well"]) if "well" in said else name_well(int(said["row"]), int(said["column"]))
+        return ImageKey(well, int(said.get("field", 1)), int(said["channel"]), int(said.get("z", 1)), int(said.get("t", 1)))
     except LayoutError as exc:
         raise LayoutError("A file name has a well that no plate has", on=repr(name), expected=exc.expected, got=exc.got) from exc
-    return ImageKey(well, int(said.get("field") or 1), int(said["channel"]), int(said.get("z") or 1), int(said.get("t") or 1))
+    except (ValueError, KeyError) as exc:
+        raise LayoutError(
+            "A file name says no number where one is expected", on=repr(name), expected=convention.example, got=str(said), hint=_SITE
+        ) from exc
+
+
+_SITE = "look at the convention's expression in site.yaml"
 
 
 def normalise_well(text: str) -> str:
@@ -135,30 +88,40 @@ def name_well(row: int, column: int) -> str:
     return f"{letters}{column:02d}"
 
 
+def file_stem(number: int, name: str, well: str | None = None, field: int = 1) -> str:
+    """Return a file name, without its ending, that any file system takes: well and field, or number and what can be of the name."""
+    if well:
+        return f"{well}_f{field:03}"
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:64]
+    return f"{number + 1:04}{f'_{plain}' if plain else ''}"
+
+
+def in_xml(text: str) -> str:
+    """Return a text as XML can hold it: a blank for each character that is not printable, e.g. a control character."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def sort_wells(wells: Iterable[str]) -> tuple[str, ...]:
     """Return wells in the order of a plate: row by row, Z before AA, each once."""
     return tuple(sorted(set(wells), key=lambda well: (len(well), well)))
 
 
-def read_layout(folder: Path, pattern: str, channels: Mapping[int, str] | None) -> PlateLayout:
+def read_layout(folder: Path, convention: Convention, channels: Mapping[int, str] | None) -> PlateLayout:
     """Read the names of an acquisition folder, sub-folders included, and say what plate they make.
 
     `channels` names each channel number; without it they are `Ch1`, `Ch2` ... Raises UnsafePathError for a link or a name that
     cannot be written down, LayoutError for a folder without images, with mixed conventions, with two files for one image, with a time
     series, or where a field or channel that another well has is missing: each is named.
     """
-    files = list(_regular_files(folder))
-    previews = find_pattern(pattern).previews
-    images = [file for file in files if _is_image(file, previews)]
+    files = list(regular_files(folder))
+    images = [file for file in files if _is_image(file, convention)]
     if not images:
-        raise LayoutError(
-            "No image in the acquisition folder", on=folder, expected=find_pattern(pattern).example, got=f"{len(files)} files"
-        )
-    by_key = _by_key(folder, images, pattern)
-    return _as_rectangle(folder, by_key, channels, tuple(file for file in files if not _is_image(file, previews)))
+        raise LayoutError("No image in the acquisition folder", on=folder, expected=convention.example, got=f"{len(files)} files")
+    by_key = _by_key(folder, images, convention)
+    return _as_rectangle(folder, by_key, channels, tuple(file for file in files if not _is_image(file, convention)))
 
 
-def _regular_files(folder: Path) -> Iterator[str]:
+def regular_files(folder: Path) -> Iterator[str]:
     """Yield every file below a folder, relative, sorted. Links, devices and names that are not text are refused."""
     if not folder.is_dir():
         raise InputError("No acquisition folder", on=folder, expected="a folder", got="nothing that can be read")
@@ -183,26 +146,28 @@ def _refuse_unsafe(path: Path, relative: str) -> None:
         raise UnsafePathError("Only plain files are images", on=relative, expected="a regular file", got=kind)
 
 
-def _is_image(relative: str, previews: re.Pattern[str] | None) -> bool:
+def _is_image(relative: str, convention: Convention) -> bool:
     name = relative.rsplit("/", 1)[-1]
-    return name.lower().endswith(IMAGE_SUFFIXES) and not (previews and previews.fullmatch(name))
+    return name.lower().endswith(IMAGE_SUFFIXES) and not convention.shows_preview(name)
 
 
-def _by_key(folder: Path, images: list[str], pattern: str) -> dict[ImageKey, str]:
-    foreign, twice, found = [], [], dict[ImageKey, str]()
+def _by_key(folder: Path, images: list[str], convention: Convention) -> dict[ImageKey, str]:
+    foreign, twice, found, plates = [], [], dict[ImageKey, str](), dict[str, str]()
     for image in images:
         name = image.rsplit("/", 1)[-1]
-        if find_pattern(pattern).expression.fullmatch(name) is None:
+        said = convention.matched(name)
+        if said is None:
             foreign.append(image)
             continue
-        key = parse_name(name, pattern)
+        plates.setdefault(said.get("plate", "").lower(), image)
+        key = parse_name(name, convention)
         if key in found:
             twice.append(f"{found[key]} and {image}")
         found[key] = image
     if foreign:
-        raise LayoutError(
-            "Some images are not named by the plate's convention", on=folder, expected=PATTERNS[pattern].example, got=_some(foreign)
-        )
+        raise LayoutError("Some images are not named by the plate's convention", on=folder, expected=convention.example, got=_some(foreign))
+    if len(plates) > 1:
+        raise LayoutError("Images of several plates in one folder", on=folder, expected="one plate", got=_some(list(plates.values())))
     if twice:
         raise LayoutError("Two files for one image", on=folder, expected="one file each", got=_some(twice))
     return found

@@ -35,8 +35,8 @@ def read_tiff(path: Path) -> Plane:
     """
     with _opened(path) as tiff:
         page = _only_page(path, tiff)
-        _refuse_absurd(path, page)
-        _refuse_truncated(path, page)
+        refuse_absurd(path, page)
+        refuse_truncated(path, page)
         plane = page.asarray()
     return np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("="))
 
@@ -82,22 +82,23 @@ def _only_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
     return page
 
 
-def _refuse_absurd(path: Path, page: tifffile.TiffPage) -> None:
+def refuse_absurd(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     """Compare what the header asks for with the size of the file, before any memory is asked for."""
-    pixels, size = math.prod(page.shape), path.stat().st_size
-    most = size if page.compression == UNCOMPRESSED else size * MAX_RATIO
-    asked = pixels * (page.bitspersample // 8)
+    key = page.keyframe  # of a series, only the first page has a header of its own
+    pixels, size = math.prod(key.shape), path.stat().st_size
+    most = size if key.compression == UNCOMPRESSED else size * MAX_RATIO
+    asked = pixels * (key.bitspersample // 8)
     if not 0 < pixels <= MAX_PIXELS or asked > most:
         raise ImageError(
             "The size in an image's header cannot be true",
             on=path,
             expected=f"1 to {MAX_PIXELS} pixels, and no more bytes than {most}",
-            got=f"{page.shape}, {asked} bytes",
+            got=f"{key.shape}, {asked} bytes",
             hint="copy again from the instrument",
         )
 
 
-def _refuse_truncated(path: Path, page: tifffile.TiffPage) -> None:
+def refuse_truncated(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     """Check that every strip or tile lies inside the file: tifffile would fill a lost one with zeros."""
     size = path.stat().st_size
     places = list(zip(page.dataoffsets, page.databytecounts, strict=True))

@@ -9,6 +9,7 @@ import base64
 import io
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldchain.errors import ImageError, InputError
+from coldchain.imaging.fieldzarr import read_frame
 from coldchain.imaging.heatmap import plate_heatmap
 from coldchain.imaging.measure import LABELS, read_middle
 from coldchain.imaging.platezarr import PLATE, FieldRef, iter_fields, plate_info, read_labels
@@ -27,7 +29,20 @@ if TYPE_CHECKING:
 
 Bytes = NDArray[np.uint8]
 
-__all__ = ["choose_fields", "contrast", "data_uri", "overlay", "plate_heatmap", "plate_overlay_sheet", "thumbnail_sheet"]
+__all__ = [
+    "Tile",
+    "choose_fields",
+    "contrast",
+    "data_uri",
+    "grey",
+    "outlined",
+    "overlay",
+    "plate_heatmap",
+    "plate_overlay_sheet",
+    "sheet",
+    "shown_level",
+    "thumbnail_sheet",
+]
 
 LIMIT = 150_000  # bytes of one picture
 GREYS = 64  # grey levels of a palette, enough for the eye and half the bytes of 256; the colours follow
@@ -56,7 +71,7 @@ def overlay(image: NDArray[Any], labels: NDArray[Any]) -> bytes:
     largest = max(2 * max(image.shape), 128)
 
     def draw(side: int) -> Image:
-        return _picture(_outlined(image, labels, side, contrast(image)))
+        return _picture(outlined(image, labels, side, contrast(image)))
 
     return _fitting(draw, [side for side in (1024, 768, 640, 512, 384, 256, 128) if side <= largest])
 
@@ -92,7 +107,7 @@ def plate_overlay_sheet(
 
     def draw(ref: FieldRef, side: int) -> Bytes:
         image, labels = _levels(plate, ref, index, side, labelled)
-        return _outlined(image, labels, side, contrast(image))
+        return outlined(image, labels, side, contrast(image))
 
     return _sheet(plate, f"nuclei outlined on {name}", draw, flagged, max_tiles)
 
@@ -110,9 +125,14 @@ def thumbnail_sheet(plate: str, channel: str, *, flagged: Collection[tuple[str, 
 
     def draw(ref: FieldRef, side: int) -> Bytes:
         image, _ = _levels(path, ref, index, side)
-        return _grey(_resized(image, side), (low, high))
+        return grey(image, side, (low, high))
 
     return _sheet(path, f"{channel}, one contrast for all", draw, flagged, max_tiles)
+
+
+def grey(image: NDArray[Any], side: int, window: tuple[float, float]) -> Bytes:
+    """Return an image (y, x) as it stands on a sheet: `side` px as its longest side, from black to white as `window` says."""
+    return _grey(_resized(image, side), window)
 
 
 def _channel_index(plate: Path, channel: str) -> int:
@@ -134,13 +154,16 @@ def choose_fields(fields: Sequence[FieldRef], count: int) -> list[FieldRef]:
 
 def _levels(plate: Path, ref: FieldRef, channel: int, side: int, masks: Path | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
     """Read the smallest level of a field that is not smaller than a tile, and its labels at the same level."""
-    full = read_middle(plate, ref.well, ref.field, channel, level=0) if masks is None else read_labels(masks, ref.well, ref.field, LABELS)
-    shapes = level_shapes((full.shape[0], full.shape[1]))
-    level = max(number for number, shape in enumerate(shapes) if number == 0 or max(shape) >= side)
-    image = full if level == 0 and masks is None else read_middle(plate, ref.well, ref.field, channel, level=level)
+    level = shown_level(read_frame(ref.path, None).shape, side)
+    image = read_middle(plate, ref.well, ref.field, channel, level=level)
     if masks is None:
         return image, np.zeros(image.shape, np.int32)
-    return image, read_labels(masks, ref.well, ref.field, LABELS, level=level) if level else full
+    return image, read_labels(masks, ref.well, ref.field, LABELS, level=level)
+
+
+def shown_level(shape: tuple[int, int], side: int) -> int:
+    """Return the smallest level of an image of that shape (y, x) that is not smaller than `side` px."""
+    return max(number for number, level in enumerate(level_shapes(shape)) if number == 0 or max(level) >= side)
 
 
 def _grey(image: NDArray[Any], window: tuple[float, float]) -> Bytes:
@@ -162,7 +185,7 @@ def _resized(image: NDArray[Any], side: int) -> NDArray[Any]:
     )
 
 
-def _outlined(image: NDArray[Any], labels: NDArray[Any], side: int, window: tuple[float, float]) -> Bytes:
+def outlined(image: NDArray[Any], labels: NDArray[Any], side: int, window: tuple[float, float]) -> Bytes:
     """Return palette positions of an image of that longest side with the inner outline of each label."""
     grey = _grey(_resized(image, side), window)
     rows, columns = (np.arange(new) * old // new for new, old in zip(grey.shape, labels.shape, strict=True))
@@ -193,17 +216,32 @@ class _Grid:
         return max(x + self.side + MARGIN, 320), y + self.height + MARGIN
 
 
+@dataclass(frozen=True)
+class Tile:
+    """One picture of a sheet: what stands above it, whether it is marked, and how it is drawn with so many px as its longest side."""
+
+    caption: str
+    draw: Callable[[int], Bytes]
+    flagged: bool = False
+
+
 def _sheet(plate: Path, what: str, draw: Callable[[FieldRef, int], Bytes], flagged: Collection[tuple[str, int]], max_tiles: int) -> bytes:
     fields = list(iter_fields(plate))
     shown = choose_fields(fields, max_tiles)
-    columns = min(len(shown), max(int(np.ceil(np.sqrt(len(shown) * 1.5))), 3))
-    title = f"{_plain(plate_info(plate).name)}: {what}" + (f" ({len(shown)} of {len(fields)} fields)" if len(shown) < len(fields) else "")
+    title = f"{plate_info(plate).name}: {what}" + (f" ({len(shown)} of {len(fields)} fields)" if len(shown) < len(fields) else "")
+    marked = [(ref, (ref.well, ref.field) in flagged) for ref in shown]
+    return sheet(title, [Tile(f"{ref.well} f{ref.field}" + "  QC" * mark, partial(draw, ref), mark) for ref, mark in marked])
+
+
+def sheet(title: str, tiles: Sequence[Tile]) -> bytes:
+    """Return a PNG with tiles in rows, below 150 kB where it can be; tiles are made smaller until it is."""
+    columns = min(len(tiles), max(int(np.ceil(np.sqrt(len(tiles) * 1.5))), 3))
     largest = min((SHEET_WIDTH - MARGIN) // columns - MARGIN, 320)
 
     def compose(side: int) -> Image:
-        tiles = [draw(ref, side) for ref in shown]
-        grid = _Grid(columns, -(-len(tiles) // columns), side, max(tile.shape[0] for tile in tiles))
-        return _composed(grid, title, zip(shown, tiles, strict=True), flagged)
+        drawn = [tile.draw(side) for tile in tiles]
+        grid = _Grid(columns, -(-len(drawn) // columns), side, max(each.shape[0] for each in drawn))
+        return _composed(grid, _plain(title), zip(tiles, drawn, strict=True))
 
     return _fitting(compose, [max(int(largest * share), 32) for share in (1, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3)])
 
@@ -213,29 +251,25 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)[:80]
 
 
-def _composed(grid: _Grid, title: str, tiles: Iterable[tuple[FieldRef, Bytes]], flagged: Collection[tuple[str, int]]) -> Image:
+def _composed(grid: _Grid, title: str, tiles: Iterable[tuple[Tile, Bytes]]) -> Image:
     from PIL import Image, ImageDraw
 
-    sheet = _picture(np.full(grid.size[::-1], 3, np.uint8))
-    pen = ImageDraw.Draw(sheet)
+    canvas = _picture(np.full(grid.size[::-1], 3, np.uint8))
+    pen = ImageDraw.Draw(canvas)
     pen.text((MARGIN, 2), title, fill=GREYS - 1, font=_font(13))
-    for number, (ref, tile) in enumerate(tiles):
+    for number, (tile, drawn) in enumerate(tiles):
         x, y = grid.corner(number)
-        sheet.paste(Image.fromarray(tile), (x, y))
-        _label(pen, ref, (x, y), tile, flagged=(ref.well, ref.field) in flagged)
-    return sheet
+        canvas.paste(Image.fromarray(drawn), (x, y))
+        _label(pen, tile, (x, y), drawn)
+    return canvas
 
 
-def _label(pen: ImageDraw, ref: FieldRef, corner: tuple[int, int], tile: Bytes, *, flagged: bool) -> None:
+def _label(pen: ImageDraw, tile: Tile, corner: tuple[int, int], drawn: Bytes) -> None:
     x, y = corner
-    pen.text(
-        (x, y - CAPTION + 3),
-        f"{ref.well} f{ref.field}" + ("  QC" if flagged else ""),
-        fill=FLAG if flagged else GREYS * 2 // 3,
-        font=_font(12),
-    )
-    if flagged:
-        pen.rectangle((x - 1, y - 1, x + tile.shape[1], y + tile.shape[0]), outline=FLAG, width=2)
+    colour = FLAG if tile.flagged else GREYS * 2 // 3
+    pen.text((x, y - CAPTION + 3), _plain(tile.caption), fill=colour, font=_font(12))
+    if tile.flagged:
+        pen.rectangle((x - 1, y - 1, x + drawn.shape[1], y + drawn.shape[0]), outline=FLAG, width=2)
 
 
 def _font(size: int) -> Any:
@@ -264,3 +298,30 @@ def _fitting(draw: Callable[[int], Image], sides: Sequence[int]) -> bytes:
         if len(png) <= LIMIT:
             break
     return png
+
+
+def pair_sheet(corrected: str, old: str, new: str, fields: Sequence[tuple[str, int, str]], *, title: str) -> bytes:
+    """Return one PNG of some fields, each twice side by side: left with the outlines of the old masks, right with those of the new ones.
+
+    Args:
+        corrected: folder of the plate with the images; the first channel of the new masks is shown.
+        old: folder of the old masks.
+        new: folder of the new masks.
+        fields: well, field, and what stands above the pair beside them.
+        title: stands above all.
+
+    Raises as :func:`plate_overlay_sheet`.
+    """
+    plate = Path(corrected) / PLATE
+    index = _channel_index(plate, plate_info(Path(new) / PLATE).channels[0])
+    refs = {(ref.well, ref.field): ref for ref in iter_fields(plate)}
+
+    def draw(ref: FieldRef, side: int) -> Bytes:
+        halves = []
+        for masks in (old, new):
+            image, labels = _levels(plate, ref, index, max(side // 2, 1), Path(masks) / PLATE)
+            halves.append(outlined(image, labels, max((side - MARGIN) // 2, 1), contrast(image)))
+        return np.hstack([halves[0], np.full((halves[0].shape[0], MARGIN), GREYS - 1, np.uint8), halves[1]])
+
+    pairs = [(refs[well, field], said) for well, field, said in fields if (well, field) in refs]
+    return sheet(title, [Tile(f"{ref.well} f{ref.field}: {said}", partial(draw, ref)) for ref, said in pairs])

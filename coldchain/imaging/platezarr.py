@@ -9,29 +9,19 @@ Standard: https://ngff.openmicroscopy.org/0.5/ (plate, well, multiscales, labels
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from coldchain.errors import ImageError, InputError, LayoutError
-from coldchain.imaging.fieldzarr import FieldWriter, open_level, read_whole, translated
-from coldchain.imaging.pyramid import (
-    Frame,
-    Plane,
-    create_level,
-    describe_axes,
-    level_shapes,
-    place_levels,
-)
-
-if TYPE_CHECKING:
-    import zarr
+from coldchain.imaging.fieldzarr import FieldWriter, attributes_of, open_level, read_whole, translated
+from coldchain.imaging.labelzarr import as_labels, create_labels, fill_labels, read_label_plane
+from coldchain.imaging.pyramid import Frame, Plane
 
 NOTES = "coldchain"  # our own attributes, beside `ome`
 PLATE = "plate.ome.zarr"  # every plate artifact is a folder that holds this one
@@ -118,7 +108,7 @@ def _place(path: str) -> tuple[int, str, int]:
 
 def plate_info(plate: str | Path) -> PlateInfo:
     """Read the metadata of a plate, and nothing else. Raises LayoutError where it is not a plate that Coldchain wrote."""
-    attributes = _attributes(Path(plate))
+    attributes = attributes_of(Path(plate))
     try:
         described, ours = attributes["ome"]["plate"], attributes[NOTES]
         places = [well["path"].split("/") for well in described["wells"]]
@@ -136,16 +126,6 @@ def plate_info(plate: str | Path) -> PlateInfo:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise LayoutError("Not the metadata of a plate", on=plate, expected="`ome.plate` and `coldchain`", got=repr(exc)) from exc
-
-
-def _attributes(group: Path) -> dict[str, Any]:
-    try:
-        attributes = json.loads((group / "zarr.json").read_text("utf-8"))["attributes"]
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise LayoutError("Not an OME-Zarr group", on=group, expected="a readable zarr.json", got=repr(exc)) from exc
-    if not isinstance(attributes, dict):
-        raise LayoutError("Not an OME-Zarr group", on=group, expected="attributes in zarr.json", got=type(attributes).__name__)
-    return attributes
 
 
 def field_path(plate: str | Path, well: str, field: int) -> Path:
@@ -193,49 +173,16 @@ def write_field(
 
 
 def write_labels(plate: str | Path, well: str, field: int, name: str, labels: NDArray[Any], *, pixel_size_um: float | None) -> Path:
-    """Write a label image (y, x; 0 is background) as ``labels/<name>`` of a field, and return its folder.
+    """Write a label image (y, x) or (z, y, x), 0 the background, as ``labels/<name>`` of a field, and return its folder.
 
     Smaller levels take every second pixel, so that a label stays a label. Raises InputError for a name that is not plain, or that is there.
     """
-    from ome_zarr.writer import write_label_metadata, write_multiscales_metadata
-
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) is None:
-        raise InputError("Not a name for labels", expected="letters, digits, - and _", got=repr(name))
-    field_group = field_path(plate, well, field)
-    labels = _as_labels(labels)
-    path, frame = field_group / "labels" / name, Frame((labels.shape[0], labels.shape[1]), np.int32, pixel_size_um)
-    with translated(path):
-        parent = _labels_group(field_group, name)
-        group = parent.create_group(name)
-        for number, shape in enumerate(level_shapes(frame.shape)):
-            labels = labels[::2, ::2][: shape[0], : shape[1]] if number else labels
-            create_level(group, number, shape, frame)[:] = labels
-        datasets = place_levels(number + 1, frame, centred=False)
-        write_multiscales_metadata(group, datasets=datasets, axes=describe_axes(frame)[-2:], name=name)
-        write_label_metadata(parent, name, source={"image": "../../"})
-        _complete_labels(parent, path.parent)
+    labels = as_labels(labels)
+    depth = labels.shape[0] if labels.ndim == 3 else 1
+    frame = Frame((labels.shape[-2], labels.shape[-1]), np.int32, pixel_size_um, z_count=depth)
+    path = create_labels(field_path(plate, well, field), name, frame)
+    fill_labels(path, labels)
     return path
-
-
-def _as_labels(labels: NDArray[Any]) -> NDArray[np.int32]:
-    if labels.ndim != 2 or labels.dtype.kind not in "iu":
-        raise ImageError("Not a label image", expected="whole numbers, (y, x)", got=f"{labels.dtype}, {labels.shape}")
-    if labels.size and (labels.min() < 0 or labels.max() > np.iinfo(np.int32).max):
-        raise ImageError("A label does not fit", expected="0 to 2**31 - 1", got=f"{labels.min()} to {labels.max()}")
-    return labels.astype(np.int32, copy=False)
-
-
-def _labels_group(field_group: Path, name: str) -> zarr.Group:
-    import zarr
-
-    if (field_group / "labels" / name).exists():
-        raise InputError("Labels are written once", on=field_group / "labels" / name, got="they are there already")
-    return zarr.open_group(field_group).require_group("labels")
-
-
-def _complete_labels(parent: zarr.Group, folder: Path) -> None:
-    """Add what ome-zarr-py 0.16 leaves out: NGFF 0.5 wants the version on the labels group too."""
-    parent.attrs["ome"] = {"version": "0.5", "labels": sorted(_attributes(folder)["ome"]["labels"])}
 
 
 def read_plane(plate: str | Path, well: str, field: int, channel: int, level: int = 0, z: int = 0) -> Plane:
@@ -249,6 +196,8 @@ def read_plane(plate: str | Path, well: str, field: int, channel: int, level: in
 
 
 def read_labels(plate: str | Path, well: str, field: int, name: str, level: int = 0) -> Plane:
-    """Read the label image (y, x) ``labels/<name>`` of a field. Raises as :func:`read_plane`."""
-    path = field_path(plate, well, field) / "labels" / name / f"s{level}"
-    return read_whole(open_level(path), path, ())
+    """Read the label image ``labels/<name>`` of a field as a plane (y, x): of a stack the middle plane, as of the images.
+
+    Raises as :func:`read_plane`. :func:`coldchain.imaging.labelzarr.read_label_stack` gives all planes.
+    """
+    return read_label_plane(field_path(plate, well, field) / "labels" / name, level)

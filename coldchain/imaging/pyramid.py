@@ -31,7 +31,8 @@ Plane = NDArray[Any]
 class Frame:
     """The frame of one image: its shape (y, x), planes in z, type of pixel, and the size of a pixel.
 
-    `shrink` says that the image is already a picture shrunk by that factor of one whose pixels have `pixel_size_um`.
+    `shrink` says that the image is already a picture shrunk by that factor of one whose pixels have `pixel_size_um`. `t_count` is
+    given for an image that is no field of a plate: it has all five axes, whatever their sizes.
     """
 
     shape: tuple[int, int]
@@ -39,11 +40,21 @@ class Frame:
     pixel_size_um: float | None
     z_count: int = 1
     shrink: int = 1
+    t_count: int | None = None
+    z_step_um: float | None = None
+    time_step_s: float | None = None
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Names of the axes in order: c, y, x, with z between where there is more than one plane."""
+        """Names of the axes in order: c, y, x, with z between where there is more than one plane; all five where there is a time."""
+        if self.t_count is not None:
+            return ("t", "c", "z", "y", "x")
         return ("c", "z", "y", "x") if self.z_count > 1 else ("c", "y", "x")
+
+    def lead(self, channels: int) -> tuple[int, ...]:
+        """Sizes of the axes before y and x."""
+        sizes = {"t": self.t_count or 1, "c": channels, "z": self.z_count}
+        return tuple(sizes[axis] for axis in self.axes[:-2])
 
 
 def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
@@ -67,12 +78,18 @@ def halve(plane: Plane) -> Plane:
     return total.astype(plane.dtype)
 
 
-def create_level(group: zarr.Group, number: int, shape: tuple[int, ...], frame: Frame) -> zarr.Array[Any]:
-    """Create the array of one level, empty: each plane is one file, cut into chunks inside."""
+def create_level(
+    group: zarr.Group, number: int, shape: tuple[int, ...], frame: Frame, *, axes: Sequence[str] = (), file_side: int | None = None
+) -> zarr.Array[Any]:
+    """Create the array of one level, empty: each plane is one file, cut into chunks inside.
+
+    `axes` are names where they are not the last ones of the frame's. With `file_side` a wider plane is several files of at most so many
+    pixels a side, so that it can be written part by part.
+    """
     from zarr.codecs import BloscCodec, BloscShuffle
 
     sides = [_chunk_side(side) for side in shape[-2:]]
-    counts = [math.ceil(side / chunk) for side, chunk in zip(shape[-2:], sides, strict=True)]
+    counts = [_per_file(side, chunk, file_side) for side, chunk in zip(shape[-2:], sides, strict=True)]
     single = (1,) * (len(shape) - 2)
     return group.create_array(
         f"s{number}",
@@ -82,9 +99,14 @@ def create_level(group: zarr.Group, number: int, shape: tuple[int, ...], frame: 
         shards=None if counts == [1, 1] else (*single, *(n * side for n, side in zip(counts, sides, strict=True))),
         compressors=BloscCodec(cname="zstd", clevel=1, shuffle=BloscShuffle.shuffle),
         fill_value=0,
-        dimension_names=frame.axes[-len(shape) :],
+        dimension_names=tuple(axes) or frame.axes[-len(shape) :],
         config={"write_empty_chunks": True},  # a black plane is a file too: a lost one must not look like it
     )
+
+
+def _per_file(side: int, chunk: int, file_side: int | None) -> int:
+    """How many chunks of a side stand in one file: all, or those that fit."""
+    return math.ceil(side / chunk) if file_side is None or side <= file_side else max(file_side // chunk, 1)
 
 
 def _chunk_side(side: int) -> int:
@@ -93,20 +115,30 @@ def _chunk_side(side: int) -> int:
 
 
 def describe_axes(frame: Frame) -> list[dict[str, str]]:
-    """Name the axes of an image with their kinds, and with micrometres where the size of a pixel is known."""
-    unit = {} if frame.pixel_size_um is None else {"unit": "micrometer"}
-    kinds = {"c": {"type": "channel"}, "z": {"type": "space"}, "y": {"type": "space", **unit}, "x": {"type": "space", **unit}}
+    """Name the axes of an image with their kinds, and with micrometres and seconds where their steps are known."""
+
+    def unit(step: float | None, name: str) -> dict[str, str]:
+        return {} if step is None else {"unit": name}
+
+    kinds = {
+        "t": {"type": "time", **unit(frame.time_step_s, "second")},
+        "c": {"type": "channel"},
+        "z": {"type": "space", **unit(frame.z_step_um, "micrometer")},
+        "y": {"type": "space", **unit(frame.pixel_size_um, "micrometer")},
+        "x": {"type": "space", **unit(frame.pixel_size_um, "micrometer")},
+    }
     return [{"name": axis, **kinds[axis]} for axis in frame.axes]
 
 
 def place_levels(levels: int, frame: Frame, *, centred: bool) -> list[dict[str, Any]]:
     """Return the scale of each level and, where pixels are means of blocks, the shift of their centres."""
-    lead = [axis for axis in frame.axes if axis not in "yx"] if centred else []
+    known = {"t": frame.time_step_s or 1.0, "c": 1.0, "z": frame.z_step_um or 1.0}
+    lead = [known[axis] for axis in frame.axes if axis not in "yx"] if centred else []
     pixel = 1.0 if frame.pixel_size_um is None else frame.pixel_size_um
     found = []
     for number in range(levels):
         factor = frame.shrink * 2**number
-        steps: list[dict[str, Any]] = [{"type": "scale", "scale": [1.0] * len(lead) + [pixel * factor] * 2}]
+        steps: list[dict[str, Any]] = [{"type": "scale", "scale": lead + [pixel * factor] * 2}]
         if centred and factor > 1:
             steps.append({"type": "translation", "translation": [0.0] * len(lead) + [pixel * (factor - 1) / 2] * 2})
         found.append({"path": f"s{number}", "coordinateTransformations": steps})
@@ -124,10 +156,18 @@ def widen(before: tuple[float, float] | None, now: tuple[float, float]) -> tuple
     return now if before is None else (min(before[0], now[0]), max(before[1], now[1]))
 
 
-def describe_channels(names: Sequence[str], windows: Mapping[int, tuple[float, float]], dtype: DTypeLike) -> dict[str, Any]:
+def describe_channels(
+    names: Sequence[str], windows: Mapping[int, tuple[float, float]], dtype: DTypeLike, colours: Sequence[str | None] = ()
+) -> dict[str, Any]:
     """Return NGFF's `omero` block: label, colour and display window of every channel (`windows` by its index)."""
+    given = dict(enumerate(colours))
     channels = [
-        {"label": name, "color": _colour(name, index), "active": True, "window": _shown(windows.get(index, (0.0, 1.0)), dtype)}
+        {
+            "label": name,
+            "color": given.get(index) or _colour(name, index),
+            "active": True,
+            "window": _shown(windows.get(index, (0.0, 1.0)), dtype),
+        }
         for index, name in enumerate(names)
     ]
     return {"channels": channels, "rdefs": {"model": "color"}}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # What names a nucleus, as CytoTable writes it: one image is one field of the plate, numbered from 1 in the plate's order.
 IDENTITY = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ImageNumber", "Metadata_ObjectNumber")
 FLAGGED = "Metadata_QC_Flagged"
+PIXEL_SIZE = "Metadata_PixelSize_um"  # side of a pixel in micrometres: lengths are pixels times it, areas pixels times its square
 _TEXT = {"Metadata_Plate", "Metadata_Well"}
 
 

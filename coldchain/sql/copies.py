@@ -14,12 +14,11 @@ from coldchain.proposals import Answer
 from coldchain.sql import tables
 from coldchain.sql.database import Database
 from coldchain.sql.keys import artifact_key, numbers
-from coldchain.sql.receipts import insert_receipt
 from coldchain.sql.reviews import look_again
 from coldchain.sql.totals import add_total, move_totals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _REMOVED = sa.literal_column(f"'{CopyState.REMOVED}'", sa.Text)
 _SETTLED = {CopyState.VERIFIED, CopyState.REMOVED}
@@ -58,14 +57,6 @@ class Copies(Database):
         if not found:
             raise NotInCatalogue("no such copy", on=copy)
         return found[0]
-
-    def close_removals(self, copies: Sequence[int], receipt: Mapping[str, Any], who: str, now: dt.datetime) -> str:
-        """Mark copies whose bytes are gone as removed, close their proposals and keep the receipt, in one step."""
-        with self.writing.begin() as db:
-            change_rows(db, copies, state=CopyState.REMOVED)
-            concerned = tables.proposal.c.copy_id.in_(numbers(db, copies))
-            db.execute(sa.update(tables.proposal).where(tables.OPEN, concerned).values(closed_at=now, closed_why="removed"))
-            return insert_receipt(db, "removal", receipt, who, now)
 
 
 def read_copies(
@@ -115,6 +106,11 @@ def _come_back(db: sa.Connection, keys: sa.Select[tuple[int]]) -> None:
     db.execute(sa.update(tables.proposal).where(*concerned).values(**why))
 
 
+def _forget_deletions(db: sa.Connection, keys: sa.Select[tuple[int]]) -> None:
+    """A copy that leaves the trash alive is not being deleted."""
+    db.execute(sa.delete(tables.deletion).where(tables.deletion.c.copy_id.in_(keys)))
+
+
 def change_rows(db: sa.Connection, copies: Sequence[int], **changes: Any) -> None:
     """Change copies, move the totals, and have what depends on a changed state looked at again.
 
@@ -129,4 +125,5 @@ def change_rows(db: sa.Connection, copies: Sequence[int], **changes: Any) -> Non
         look_again(db, concerned, tables.SHORT)
     if changes.get("state") not in {None, CopyState.TRASHED, CopyState.REMOVED}:
         _come_back(db, keys)
+        _forget_deletions(db, keys)
     db.execute(sa.update(tables.copy).where(tables.copy.c.id.in_(keys)).values(**changes))

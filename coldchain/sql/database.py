@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from coldchain.errors import ConfigurationError, LocationUnreachable, OutOfSpace
 
-HEAD = "0002"
+HEAD = "0007"
 WRITERS = 0x636F6C64  # "cold": the advisory lock of whoever writes on PostgreSQL
 _ONE_MOMENT = {"postgresql": {"isolation_level": "REPEATABLE READ"}}
 """How several questions are answered as of one moment; SQLite does so by itself."""

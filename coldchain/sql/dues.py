@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from coldchain.copies import Copy
 from coldchain.errors import NotInCatalogue
+from coldchain.holds import LAST_ZONE
 from coldchain.sql import tables
 from coldchain.sql.copies import read_copies
 from coldchain.sql.database import Database
@@ -32,17 +33,24 @@ class Dues(Database):
         with self.engine.connect() as db:
             return list(db.scalars(query))
 
-    def pressure(self, location: str, wanted: int) -> dt.datetime | None:
-        """Day up to which copies at a location have to go until so many bytes are free; the last day where all are too few."""
+    def pressure(self, location: str, wanted: int, now: dt.datetime) -> dt.datetime | None:
+        """Day up to which copies at a location have to go until so many bytes are free; the last day where all are too few.
+
+        What is held frees nothing.
+        """
+        held = sa.select(tables.hold.c.dataset_id).where(~tables.hold.c.ended, tables.hold.c.until >= now.astimezone(LAST_ZONE).date())
         here = (tables.DATED, tables.VERIFIED, tables.copy.c.location == location)
         joined = tables.copy.join(tables.artifact)
-        query = sa.select(tables.copy.c.due_at, tables.artifact.c.bytes).select_from(joined).where(*here).order_by(tables.copy.c.due_at)
+        columns = (tables.copy.c.due_at, tables.artifact.c.bytes, tables.artifact.c.dataset_id)
+        query = sa.select(*columns).select_from(joined).where(*here).order_by(tables.copy.c.due_at)
         freed, last = 0, None
-        with self.engine.connect() as db, db.execute(query.execution_options(stream_results=True)) as rows:
-            for row in rows:
-                freed, last = freed + row.bytes, row.due_at
-                if freed >= wanted:
-                    break
+        with self.engine.connect() as db:
+            stays = set(db.scalars(held))
+            with db.execute(query.execution_options(stream_results=True)) as rows:
+                for row in (row for row in rows if row.dataset_id not in stays):
+                    freed, last = freed + row.bytes, row.due_at
+                    if freed >= wanted:
+                        break
         return last
 
     def falling_due(self, after: dt.datetime, until: dt.datetime, limit: int) -> list[Copy]:

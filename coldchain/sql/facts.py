@@ -13,11 +13,13 @@ from coldchain.ledger import Facts
 from coldchain.levels import Level
 from coldchain.sql import tables
 from coldchain.sql.artifacts import activity_of
+from coldchain.sql.choices import read_choices
 from coldchain.sql.closure import around
 from coldchain.sql.database import Database
 from coldchain.sql.holds import read_holds
 from coldchain.sql.keys import names, numbers
 from coldchain.sql.leases import living_leases
+from coldchain.sql.media import read_media
 from coldchain.sql.overrides import read_overrides
 from coldchain.sql.proposals import read_proposals
 
@@ -54,6 +56,8 @@ class Knowledge(Database):
                 asked_for={ids[row.id]: row.asked_at for row in rows if row.asked_at is not None},
                 proposals=tuple(read_proposals(db, tables.copy.c.artifact_id.in_(numbers(db, list(ids))))),
                 overrides=tuple(read_overrides(db, ours)),
+                media=read_media(db),
+                choices=tuple(read_choices(db, ours)),
             )
 
 

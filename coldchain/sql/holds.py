@@ -23,11 +23,24 @@ class Holds(Database):
             row = db.execute(sa.insert(tables.hold).values(dataset_id=key, reason=reason, who=who, until=until).returning(tables.hold.c.id))
             return Hold(row.scalar_one(), dataset, reason, who, until)
 
+    def last_said(self) -> tuple[int, int]:
+        """Numbers of the newest hold and of the newest receipt."""
+        with self.engine.connect() as db:
+            newest = (db.scalar(sa.select(sa.func.max(table.c.id))) for table in (tables.hold, tables.receipt))
+            hold, receipt = (int(number or 0) for number in newest)
+            return hold, receipt
+
     def end_hold(self, hold: int) -> None:
         """End a hold."""
         with self.writing.begin() as db:
             if not db.execute(sa.update(tables.hold).where(tables.hold.c.id == hold).values(ended=True)).rowcount:
                 raise NotInCatalogue("no such hold", on=hold)
+
+    def ever_held(self) -> list[str]:
+        """Datasets that somebody ever held, in order."""
+        query = sa.select(tables.dataset.c.name).join(tables.hold).distinct().order_by(tables.dataset.c.name)
+        with self.engine.connect() as db:
+            return list(db.scalars(query))
 
     def holds(self, dataset: str | None = None) -> list[Hold]:
         """Holds that were not ended."""

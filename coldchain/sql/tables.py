@@ -103,6 +103,7 @@ output = sa.Table(
     metadata,
     sa.Column("activity_id", sa.Text, sa.ForeignKey("activity.id"), primary_key=True),
     sa.Column("artifact_id", sa.Integer, sa.ForeignKey("artifact.id"), primary_key=True),
+    sa.Index("output_artifact", "artifact_id"),
 )
 
 input_ = sa.Table(
@@ -227,6 +228,57 @@ proposal = sa.Table(
 OPEN = proposal.c.closed_at.is_(None)
 sa.Index("proposal_open", proposal.c.copy_id, unique=True, sqlite_where=OPEN, postgresql_where=OPEN)
 sa.Index("proposal_open_notice", proposal.c.notice_id, sqlite_where=OPEN, postgresql_where=OPEN)
+
+deletion = sa.Table(
+    "deletion",
+    metadata,
+    sa.Column("copy_id", sa.Integer, sa.ForeignKey("copy.id"), primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+)
+
+acquisition = sa.Table(
+    "acquisition",
+    metadata,
+    sa.Column("folder", sa.Text, primary_key=True),
+    *(sa.Column(word, sa.Text, nullable=False) for word in ("state", "digest", "dataset", "taken", "why", "described")),
+    sa.Column("since", Utc, nullable=False),
+    sa.Column("looks", sa.Integer, nullable=False),
+)
+
+recall = sa.Table(
+    "recall",
+    metadata,
+    sa.Column("artifact", sa.Text, primary_key=True),
+    sa.Column("to", sa.Text, primary_key=True),
+    sa.Column("days", sa.Integer, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("asked_at", Utc, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("ended_at", Utc),
+)
+
+medium = sa.Table(
+    "medium",
+    metadata,
+    sa.Column("location", sa.Text, primary_key=True),
+    *(sa.Column(word, sa.Text, nullable=False) for word in ("state", "place", "holder", "who")),
+    sa.Column("since", Utc, nullable=False),
+    sa.Column("seen_at", Utc),
+)
+
+choice = sa.Table(
+    "choice",
+    metadata,
+    _id(),
+    _to("dataset"),
+    sa.Column("level", sa.Text, nullable=False),
+    sa.Column("artifact_id", sa.Integer, sa.ForeignKey("artifact.id")),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("at", Utc, nullable=False),
+    sa.Index("choice_dataset", "dataset_id"),
+)
 
 override = sa.Table(
     "override",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class FaultyStore:
 
     def __init__(self, store: Store, faults: Mapping[str, Fault] | None = None) -> None:
         """Name operations by the protocol's method names."""
-        self.store, self.location = store, store.location
+        self.store, self.location, self.mounted = store, store.location, store.mounted
         self.faults: dict[str, Fault] = dict(faults or {})
 
     def _call(self, operation: str, *arguments: Any) -> Any:
@@ -46,6 +47,15 @@ class FaultyStore:
         found: Capacity = self._call("capacity")
         return found
 
+    def clock(self) -> dt.datetime:
+        """See Store."""
+        found: dt.datetime = self._call("clock")
+        return found
+
+    def staged(self, path: str, name: str) -> str:
+        """See Store."""
+        return str(self._call("staged", path, name))
+
     def exists(self, path: str) -> bool:
         """See Store."""
         return bool(self._call("exists", path))
@@ -58,6 +68,10 @@ class FaultyStore:
         """See Store."""
         return list(self._call("names", path))
 
+    def changed(self, path: str, since: dt.datetime) -> list[str]:
+        """See Store."""
+        return list(self._call("changed", path, since))
+
     def local(self, path: str) -> Path:
         """See Store."""
         return Path(self._call("local", path))
@@ -67,9 +81,14 @@ class FaultyStore:
         found: Manifest = self._call("put", source, path, names, progress)
         return found
 
-    def read_back(self, path: str, progress: files.Progress = files.no_progress) -> Manifest:
+    def get(self, path: str, target: Path, names: list[str], progress: files.Progress = files.no_progress) -> Manifest:
         """See Store."""
-        found: Manifest = self._call("read_back", path, progress)
+        found: Manifest = self._call("get", path, target, names, progress)
+        return found
+
+    def read_back(self, path: str, progress: files.Progress = files.no_progress, names: Sequence[str] | None = None) -> Manifest:
+        """See Store."""
+        found: Manifest = self._call("read_back", path, progress, names)
         return found
 
     def manifest(self, path: str) -> bytes:
@@ -92,9 +111,9 @@ class FaultyStore:
         """See Store."""
         self._call("set_aside", path, to)
 
-    def protect(self, path: str) -> Probe:
+    def protect(self, path: str, until: dt.datetime | None = None) -> Probe:
         """See Store."""
-        found: Probe = self._call("protect", path)
+        found: Probe = self._call("protect", path, until)
         return found
 
     def destroy(self, path: str) -> None:
@@ -114,6 +133,23 @@ def vanish(operation: str, _arguments: tuple[Any, ...], _real: Callable[[], Any]
 def fill_up(operation: str, _arguments: tuple[Any, ...], _real: Callable[[], Any]) -> Any:
     """The disk is full."""
     raise OutOfSpace(f"no space left during {operation}", got=OSError(errno.ENOSPC, "No space left on device"))
+
+
+def lag(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+    """A listing, or a reading by such a listing, that does not know the last file yet, as some object stores and network mounts have it."""
+    found = real()
+    if isinstance(found, Manifest):
+        return Manifest(dict(list(found.entries.items())[:-1]))
+    return found[:-1]
+
+
+def skewed(by: dt.timedelta) -> Fault:
+    """Make a clock that is off."""
+
+    def fault(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+        return real() + by
+
+    return fault
 
 
 def lose_bytes(store: Store) -> Fault:

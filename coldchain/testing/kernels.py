@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ def mark_and_hold_the_interpreter(item: dict[str, Any]) -> dict[str, Any]:
     """Write process and job into `marks`, then hold the interpreter's lock for long, as native code does."""
     mark_and_sleep({**item, "seconds": 0})
     return {"value": sum(range(item["count"]))}
+
+
+def write(item: dict[str, Any]) -> dict[str, Any]:
+    """Sleep for `seconds`, write the file `target`, and leave a mark for this execution in the folder `marks`."""
+    time.sleep(item.get("seconds", 0))
+    Path(item["target"]).write_text(f"item {item['number']}", encoding="ascii")
+    Path(item["marks"], f"{item['number']}-{uuid.uuid4().hex}").touch()
+    return {"number": item["number"], "job": os.environ.get("SLURM_JOB_ID", "")}
 
 
 def die(item: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from coldchain.choices import Choice
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.dataset import Project
 from coldchain.holds import Hold, Lease, Use
 from coldchain.ledger import Ledger
 from coldchain.levels import Level
 from coldchain.location import Location
+from coldchain.media import State, Whereabouts
 from coldchain.overrides import Check, Override
 from coldchain.policy import Ground, Policy
 from coldchain.proposals import Answer, Proposal
@@ -51,6 +53,8 @@ def read_case(case: Mapping[str, Any], places: Mapping[str, Any], policy: Mappin
         asked_for={artifacts[name].id: moment(day) for name, day in case.get("asked_for", {}).items()},
         proposals=tuple(_proposal(n, each, read_policy) for n, each in enumerate(case.get("proposals", ()), 1)),
         overrides=tuple(_override(n, each) for n, each in enumerate(case.get("overrides", ()), 1)),
+        media={name: _whereabouts(name, each) for name, each in case.get("media", {}).items()},
+        choices=tuple(_choice(each, artifacts) for each in case.get("choices", ())),
         early={name: moment(day) for name, day in case.get("early", {}).items()},
         datasets=frozenset(case.get("datasets", ())),
         activities={name: _activity(name, inputs, artifacts) for name, inputs in case.get("made_from", {}).items()},
@@ -135,6 +139,15 @@ def _proposal(number: int, said: Mapping[str, Any], policy: Policy) -> Proposal:
         answered_at=moment(answered) if answered else None,
         note=said.get("note", ""),
     )
+
+
+def _choice(said: Mapping[str, Any], artifacts: Mapping[str, Artifact]) -> Choice:
+    chosen = artifacts[said["of"]]
+    return Choice(chosen.dataset, chosen.level, chosen.id, "ada", "it is better", moment(said.get("at", "2030-01-01")))
+
+
+def _whereabouts(name: str, said: Mapping[str, Any]) -> Whereabouts:
+    return Whereabouts(name, State(said["state"]), moment(said.get("since", "2030-01-11")), said.get("place", ""), said.get("holder", ""))
 
 
 def _override(number: int, said: Mapping[str, Any]) -> Override:

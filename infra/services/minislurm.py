@@ -6,6 +6,8 @@
     minislurm.py run DIR     start, print SLURM_CONF's value on a line, end when standard input closes
     minislurm.py up DIR      start, print the line to `eval`, leave it running
     minislurm.py down DIR    end what `up` started
+    minislurm.py lose DIR NODE     kill a node's daemon, as if the node had lost power; its jobs' processes go on
+    minislurm.py return DIR NODE   start it again
 
 Needs root and the packages slurm-wlm and munge; standard library only. Each process is recorded in DIR/state.json with the
 kernel's start time, so that no stranger under a reused process id is ever ended.
@@ -112,7 +114,7 @@ def slurm_conf(layout: Layout, *, root: Path, short: Path, host: str, ports: lis
 
 def _node_line(layout: Layout, name: str, host: str, port: int) -> str:
     gres = f" Gres=gpu:{layout.gpus}" if name.startswith("gpu") else ""
-    size = f"CPUs={layout.cpus} RealMemory={layout.memory_mb}{gres}"
+    size = f"CPUs={layout.cpus} RealMemory={layout.memory_mb}{gres} Feature={name[:3]},ib"
     return f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} {size} State=UNKNOWN"
 
 
@@ -211,7 +213,7 @@ class MiniSlurm:
             self._await("slurmctld", lambda: "UP" in self._run("scontrol", "ping"))
             for name in self.layout.names:
                 (self._short / "spool" / name).mkdir()
-                self._start("slurmd", "-D", "-N", name, "-f", str(self.conf))
+                self._start_node(name)
             self._await("slurmd", self._all_idle)
         except BaseException:
             self.down()
@@ -219,6 +221,7 @@ class MiniSlurm:
 
     def down(self) -> list[Process]:
         """End jobs, then daemons; return what could not be ended."""
+        self._processes = _recorded(self._state)  # a node may have returned meanwhile
         if any(process.alive for process in self._processes if process.name == "slurmctld"):
             self._run("scancel", "--user=root")
             wait_until(lambda: not self._run("squeue", "--noheader"), 8)
@@ -230,6 +233,18 @@ class MiniSlurm:
         if not left and self._short.is_symlink() and self._short.readlink().name.startswith(SHORT_PREFIX):
             shutil.rmtree(self._short.readlink(), ignore_errors=True)
         return left
+
+    def lose(self, node: str) -> None:
+        """Kill a node's daemon without a word."""
+        for process in self._processes:
+            if process.name == f"slurmd.{node}" and process.alive:
+                os.kill(process.pid, signal.SIGKILL)
+
+    def bring_back(self, node: str) -> None:
+        """Start a node's daemon again, and wait until the node takes jobs."""
+        self._start_node(node)
+        self._run("scontrol", "update", f"nodename={node}", "state=resume")
+        self._await(f"slurmd.{node}", lambda: self._states().get(node) in {"idle", "mix", "alloc"})
 
     def _write(self) -> None:
         if self.root.exists() and any(self.root.iterdir()):
@@ -253,10 +268,14 @@ class MiniSlurm:
         self._start("munged", "--foreground", f"--socket={sock}", *files)
         self._await("munged", lambda: sock.exists() and bool(self._run("munge", f"--socket={sock}", "-n")))
 
-    def _start(self, name: str, *arguments: str) -> None:
+    def _start_node(self, node: str) -> None:
+        self._start("slurmd", "-D", "-N", node, "-f", str(self.conf), name=f"slurmd.{node}")
+
+    def _start(self, program: str, *arguments: str, name: str = "") -> None:
+        name = name or program
         with (self.root / "log" / f"{name}.out").open("ab") as out:
             process = subprocess.Popen(
-                [_program(name), *arguments],
+                [_program(program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -273,8 +292,11 @@ class MiniSlurm:
             raise SlurmUnavailable(f"{name} was not ready in {START_TIMEOUT_S:g} s\n" + "\n".join(tails))
 
     def _all_idle(self) -> bool:
-        states = dict(line.split() for line in self._run("sinfo", "--noheader", "--Node", "--format=%N %t").splitlines())
+        states = self._states()
         return sorted(states) == sorted(self.layout.names) and set(states.values()) == {"idle"}
+
+    def _states(self) -> dict[str, str]:
+        return dict(line.split() for line in self._run("sinfo", "--noheader", "--Node", "--format=%N %t").splitlines())
 
     def _run(self, name: str, *arguments: str) -> str:
         """Return what a command printed; nothing where it failed or gave no answer in time."""
@@ -286,7 +308,7 @@ class MiniSlurm:
         return ""
 
     def _end(self, *names: str) -> None:
-        for process in (process for name in names for process in self._processes if process.name == name):
+        for process in (process for name in names for process in self._processes if process.name.partition(".")[0] == name):
             end(process, 5)
 
     def _environment(self) -> Mapping[str, str]:
@@ -327,8 +349,9 @@ def _free_ports(count: int) -> list[int]:
 
 def _arguments(given: Iterable[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["run", "up", "down"])
+    parser.add_argument("action", choices=["run", "up", "down", "lose", "return"])
     parser.add_argument("dir", type=Path)
+    parser.add_argument("node", nargs="?", default="")
     for name, default in asdict(Layout()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
     return parser.parse_args(list(given))
@@ -345,9 +368,12 @@ def _until_input_ends() -> None:
 def main(given: Iterable[str]) -> int:
     """Do what the command line says; 0 on success, 3 where SLURM cannot run here, 1 where something is left running."""
     options = vars(_arguments(given))
-    action, root = options.pop("action"), options.pop("dir")
+    action, root, node = options.pop("action"), options.pop("dir"), options.pop("node")
     slurm = MiniSlurm(root, Layout(**options))
     try:
+        if action in {"lose", "return"}:
+            (slurm.lose if action == "lose" else slurm.bring_back)(node)
+            return 0
         if action != "down":
             slurm.up()
     except SlurmUnavailable as exc:

@@ -12,11 +12,11 @@ FETCH_TIMEOUT_S = 10
 
 
 class DiedTwice(Exception):
-    """Two workers died at the item with this index: dask computes it no third time."""
+    """Two workers died at the item with this index, the last one of this name: dask computes it no third time."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, worker: str) -> None:
         super().__init__(index)
-        self.index = index
+        self.index, self.worker = index, worker
 
 
 class Harvest:
@@ -29,23 +29,31 @@ class Harvest:
         self.results: dict[int, dict[str, Any]] = {}
         self._announce(self.waiting)
 
-    def take(self, timeout: float) -> int:
-        """Wait up to `timeout` seconds for results and take all that are there; return how many.
+    def take(self, timeout: float) -> list[int]:
+        """Wait up to `timeout` seconds for results and take all that are there; return the indices of their items.
 
-        Raises a kernel's own error, and DiedTwice.
+        Raises a kernel's own error, and DiedTwice, when the results that came with it have been taken.
         """
-        batch = self._drain(timeout)
-        failed = next((index for index in batch if self.waiting[index].status == "error"), None)
-        if failed is not None:
-            _raise_error(self.waiting[failed], failed)
+        came = self._drain(timeout)
+        failed = [index for index in came if self.waiting[index].status == "error"]
+        batch = [index for index in came if index not in failed]
+        if failed and not batch:
+            self._announce(failed[1:])
+            _raise_error(self.waiting[failed[0]], failed[0])
+        self._announce(failed)
         found = self._fetch([self.waiting[index] for index in batch])
         if found is None:
             self._announce(batch)
-            return 0
+            return []
         for index, result in zip(batch, found, strict=True):
             self.results[index] = result
             del self.waiting[index]  # nobody refers to the future any more: its worker forgets the result
-        return len(batch)
+        return batch
+
+    def again(self, index: int, future: Any) -> None:
+        """Wait for another future of the same item."""
+        self.waiting[index] = future
+        self._announce([index])
 
     def cancel(self) -> None:
         """Give up what is not done."""
@@ -91,5 +99,5 @@ def _raise_error(future: Any, index: int) -> NoReturn:
 
     error = future.exception()
     if isinstance(error, KilledWorker):
-        raise DiedTwice(index) from error
+        raise DiedTwice(index, str(error.last_worker.name)) from error
     raise error.with_traceback(future.traceback())

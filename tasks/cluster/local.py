@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from coldchain.cluster import Cluster
 from coldchain.errors import ComputeFailed
+from coldchain.node import visible_cards
+from tasks.cluster.cards import CARDS
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
@@ -30,22 +32,27 @@ def worker_environment(spec: Cluster) -> dict[str, str]:
 
 
 @contextmanager
-def start(spec: Cluster, *, scratch: Path, run: str, count: int) -> Iterator[LocalCluster]:
-    """Start `count` worker processes, tied to this process's life; raise ComputeFailed where they do not start."""
+def start(spec: Cluster, *, home: Path, name: str, count: int) -> Iterator[LocalCluster]:
+    """Start `count` worker processes, tied to this process's life, on a GPU profile each with a card of its own and no more than cards.
+
+    Raises ComputeFailed where they do not start.
+    """
     from distributed import LocalCluster, Security
 
-    with _environment(worker_environment(spec)):
+    cards = visible_cards() if spec.needs_gpu else []
+    count = min(count, len(cards)) if cards else count
+    with _environment(worker_environment(spec) | {CARDS: ",".join(cards)}):
         try:
             cluster = LocalCluster(
-                name=run,
+                name=name,
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=spec.memory,
                 dashboard_address=None,
-                local_directory=str(scratch / ".coldchain" / "workers"),
+                local_directory=os.path.expandvars(spec.local_disk) if spec.local_disk else str(home / "workers"),
                 security=Security.temporary(),
-                preload=["tasks.cluster.tether"],
+                preload=["tasks.cluster.tether", "tasks.cluster.cards"],
                 scheduler_kwargs={"allowed_failures": 1, "dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 silence_logs="ERROR",
             )

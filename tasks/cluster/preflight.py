@@ -1,15 +1,18 @@
-"""The questions every worker answers before the first kernel: which coldchain it has, and whether it sees our scratch."""
+"""The questions every worker answers before the first kernel: which coldchain it has, and whether it sees our scratch and a GPU."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
 from coldchain import node
-from coldchain.errors import ColdchainError, ConfigurationError
+from coldchain.errors import ColdchainError, ComputeFailed, ConfigurationError
+
+ANSWER_WITHIN_S = 60.0
+"""So long a worker has for an answer: one that hangs at a dead mount would have us wait for ever."""
 
 
 def check(client: Any, passport: dict[str, str]) -> None:
@@ -17,19 +20,42 @@ def check(client: Any, passport: dict[str, str]) -> None:
 
     A worker that goes away meanwhile is passed over: it has done no work, and a later one is checked at its first kernel.
     """
-    installed = client.run(metadata.version, "coldchain", on_error="return")
+    installed = _ask(client, metadata.version, "coldchain")
     for address, found in installed.items():
         if isinstance(found, metadata.PackageNotFoundError):
             _missing(client, address, passport["version"])
-    for answer in client.run(node.admit, **passport, on_error="return").values():
+        elif isinstance(found, str) and found != passport["version"]:
+            raise node.wrong_version(_name(client, address), passport["version"], found)
+    for answer in _ask(client, node.admit, **passport).values():
         if isinstance(answer, ColdchainError):
             raise answer
 
 
 def describe(client: Any, addresses: list[str]) -> dict[str, dict[str, Any]]:
     """Return what the workers at `addresses` say of their machines, without those that have gone."""
-    answers: Mapping[str, Any] = client.run(node.describe, workers=addresses, on_error="return")
+    answers = _ask(client, node.describe, workers=addresses)
     return {address: answer for address, answer in answers.items() if isinstance(answer, dict)}
+
+
+def _ask(client: Any, question: Callable[..., Any], *told: Any, workers: list[str] | None = None, **named: Any) -> Mapping[str, Any]:
+    """Ask workers, all where none are named; return their answers or errors by address; raises ComputeFailed where one does not answer."""
+
+    async def ask() -> Mapping[str, Any]:
+        answers: Mapping[str, Any] = await client.run(question, *told, workers=workers, on_error="return", asynchronous=True, **named)
+        return answers
+
+    try:
+        answers: Mapping[str, Any] = client.sync(ask, callback_timeout=ANSWER_WITHIN_S)
+    except TimeoutError as exc:
+        known = client.scheduler_info(n_workers=-1)["workers"]
+        raise ComputeFailed(
+            "a worker does not answer",
+            on=", ".join(str(known[address]["name"]) for address in workers or known),
+            expected=f"an answer within {ANSWER_WITHIN_S:g} s",
+            done="no kernel was run",
+            hint="look at the mounts of its node: a dead one has programs hang",
+        ) from exc
+    return answers
 
 
 def _missing(client: Any, address: str, expected: str) -> None:
@@ -47,6 +73,5 @@ def _missing(client: Any, address: str, expected: str) -> None:
 
 def _name(client: Any, address: str) -> str:
     """Return SLURM's name of a worker's node, or its host's, asked with the standard library alone."""
-    ask = {"workers": [address], "on_error": "ignore"}
-    names = [client.run(os.getenv, "SLURMD_NODENAME", **ask).get(address), client.run(socket.gethostname, **ask).get(address)]
-    return next((name for name in names if name), address)
+    names = [_ask(client, os.getenv, "SLURMD_NODENAME", workers=[address]), _ask(client, socket.gethostname, workers=[address])]
+    return next((answer[address] for answer in names if isinstance(answer.get(address), str)), address)

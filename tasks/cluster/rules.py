@@ -6,13 +6,37 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from coldchain.cluster import Cluster, ClusterKind
 from coldchain.errors import ConfigurationError, InputError
 
 PLAIN = (str, int, float, bool, type(None))
 SCRIPT_WORD = re.compile(r"[A-Za-z0-9_./:,=@+-]+")
+CONSTRAINT = re.compile(r"[A-Za-z0-9_.,:&|*()\[\]-]+")
+DIRECTIVE = re.compile(r"--(?P<name>[a-z][a-z0-9-]*)(=[A-Za-z0-9_./:,=@+%*\[\]-]+)?")
+LOCAL_DISK = re.compile(r"(/|\$\{?[A-Z][A-Z0-9_]*\}?)([A-Za-z0-9_./+-]|\$[A-Z][A-Z0-9_]*(?=/|$)|\$\{[A-Z][A-Z0-9_]*\})*")
+OWN_DIRECTIVES = frozenset(
+    {
+        *("account", "constraint", "cpus-per-task", "gres", "mem", "partition", "qos", "time"),  # the profile's own fields
+        *(
+            "array",
+            "clusters",
+            "error",
+            "input",
+            "job-name",
+            "nodes",
+            "ntasks",
+            "output",
+            "parsable",
+            "requeue",
+            "test-only",
+            "wait",
+            "wrap",
+        ),
+        *("chdir", "dependency", "gid", "hold", "no-requeue", "uid"),
+    }
+)
 MEMORY = re.compile(r"\d+(\.\d+)?\s?([KMGT]i?)?B", re.IGNORECASE)
 LONGEST_NAME = 60
 
@@ -55,9 +79,19 @@ def check_profile(spec: Cluster, scratch: Path) -> None:
         raise ConfigurationError("the cluster's scratch is no folder here", on=repr(str(scratch)), expected="an absolute, existing path")
     if not MEMORY.fullmatch(spec.memory):
         raise ConfigurationError("`memory` of the cluster profile is not a size", on=spec.memory, expected="a size such as 16GiB")
+    if spec.local_disk is not None and not LOCAL_DISK.fullmatch(spec.local_disk):
+        _refuse_word(
+            "local_disk", spec.local_disk, "an absolute path, in which $NAME or ${NAME} stands for an environment variable of the node"
+        )
     if spec.kind is ClusterKind.SLURM:
         for name, word in _script_words(spec, scratch).items():
-            _check_word(name, word)
+            if not SCRIPT_WORD.fullmatch(word):
+                _refuse_word(name, word, "letters, digits and _ . / : , = @ + - only")
+        if spec.constraint is not None and not CONSTRAINT.fullmatch(spec.constraint):
+            _refuse_word("constraint", spec.constraint, "features, joined by & | , and brackets")
+        for directive in spec.directives:
+            _check_directive(directive)
+        _check_cards(spec)
 
 
 def script_name(name: str) -> str:
@@ -66,17 +100,41 @@ def script_name(name: str) -> str:
 
 
 def _script_words(spec: Cluster, scratch: Path) -> dict[str, str]:
-    words = {name: getattr(spec, name) for name in ("partition", "account", "gres", "walltime", "python")}
+    names = ("partition", "account", "qos", "gres", "walltime", "python", "interface")
+    words = {name: getattr(spec, name) for name in names}
     return {"scratch": str(scratch)} | {name: word for name, word in words.items() if word is not None}
 
 
-def _check_word(name: str, word: str) -> None:
-    if not SCRIPT_WORD.fullmatch(word):
+def _refuse_word(name: str, word: str, expected: str) -> NoReturn:
+    raise ConfigurationError(
+        f"`{name}` of the cluster profile cannot be written into a SLURM job script",
+        on=repr(word),
+        expected=expected,
+        done="nothing was submitted",
+    )
+
+
+def _check_directive(directive: str) -> None:
+    found = DIRECTIVE.fullmatch(directive)
+    if found is None:
+        _refuse_word("directives", directive, "--name or --name=value, without blanks and quotes")
+    if any(own.startswith(found["name"]) for own in OWN_DIRECTIVES):  # sbatch knows an option by its first letters too
+        _refuse_word(
+            "directives", directive, f"an option that Coldchain does not set itself; `{found['name']}` it does, or the profile's fields do"
+        )
+
+
+def _check_cards(spec: Cluster) -> None:
+    """Raise ConfigurationError where one worker would have several GPUs: TensorFlow takes one process a GPU."""
+    cards = [resource.split(":") for resource in (spec.gres or "").split(",") if resource.partition(":")[0].removeprefix("gres/") == "gpu"]
+    counts = [int(parts[-1]) if parts[-1].isdigit() else 1 for parts in cards]
+    if spec.needs_gpu and sum(counts, 0) > 1:
         raise ConfigurationError(
-            f"`{name}` of the cluster profile cannot be written into a SLURM job script",
-            on=repr(word),
-            expected="letters, digits and _ . / : , = @ + - only",
+            "a worker asks for several GPUs",
+            on=f"gres: {spec.gres}",
+            expected="one card a worker, as one process works on one card",
             done="nothing was submitted",
+            hint="ask for gpu:1 and for more `workers`",
         )
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
+import os
+import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from coldchain.cluster import Cluster
 from coldchain.errors import ComputeFailed, ConfigurationError
-from tasks.cluster.jobs import SQUEUE_FORMAT, Job, merge, parse_squeue
+from tasks.cluster import script
+from tasks.cluster.jobs import NAMES_FORMAT, SQUEUE_FORMAT, Job, merge, parse_names, parse_squeue
 from tasks.cluster.local import worker_environment
+from tasks.cluster.runs import RunFolder
+from tasks.cluster.watched import cluster_class
 
 COMMAND_TIMEOUT_S = 30
 LOG_LINES = 8
@@ -24,18 +27,36 @@ _log = logging.getLogger(__name__)
 
 
 class SlurmJobs:
-    """The jobs of one cluster: what was submitted, what SLURM says of it, and the means to replace and end it."""
+    """The jobs of one cluster: what was submitted or adopted, what SLURM says of it, and the means to replace and end it."""
 
-    def __init__(self, *, count: int, logs: Path) -> None:
-        self.count, self.logs = count, logs
+    def __init__(self, *, name: str, count: int, logs: Path, run: RunFolder) -> None:
+        self.name, self.count, self.logs, self.run = name, count, logs, run
         self.cluster: Any = None
         self.ids: list[str] = []
+        self.adopted: set[str] = set()
+        self.waiting: list[str] = []  # jobs of a run that was killed, which nobody has adopted yet
         self.refusals: list[str] = []
         self.known: dict[str, Job] = {}
 
+    def find(self) -> None:
+        """Look for the jobs that this run had before it was killed: those of the same profile wait to be adopted, others are cancelled."""
+        jobs = self._ours()
+        mine = [id_ for id_, name in jobs.items() if name == self.name]
+        self.waiting = mine[: self.count]
+        self._cancel([id_ for id_ in jobs if id_ not in self.waiting])
+
+    def adopt(self) -> str | None:
+        """Return a job that waits to be adopted, as one of ours from now on; none where none is left."""
+        if not self.waiting:
+            return None
+        job = self.waiting.pop(0)
+        self.ids.append(job)
+        self.adopted.add(job)
+        return job
+
     def look(self) -> str | None:
         """Bring `known` up to date; return the controller's words if it did not answer (what was known stays)."""
-        open_ids = [id_ for id_ in self.ids if id_ not in self.known or not self.known[id_].over]
+        open_ids = self._open()
         if not open_ids:
             return None
         answer = _run("squeue", "--noheader", "--states=all", f"--jobs={','.join(open_ids)}", f"--format={SQUEUE_FORMAT}")
@@ -44,9 +65,10 @@ class SlurmJobs:
         self.known = merge(self.known, parse_squeue(answer.stdout, open_ids))
         return None
 
-    def replace(self, lost: frozenset[str]) -> None:
-        """Submit a new job, under a new name, for each one that is lost and still counted as a worker."""
-        self.cluster.sync(self.cluster.replace, lost, self.count)
+    def replace(self, lost: frozenset[str], silent: frozenset[str]) -> None:
+        """Submit a new job for each one that is lost and still counted as a worker; silent ones still run, and are cancelled first."""
+        self._cancel(sorted(silent))
+        self.cluster.sync(self.cluster.replace, lost | silent, self.count)
 
     def log_tails(self, ids: Sequence[str]) -> str | None:
         """Return the last lines of these jobs' logs that are not routine."""
@@ -54,8 +76,19 @@ class SlurmJobs:
         return "\n    ".join(tails) or None
 
     def cancel(self) -> None:
-        """Cancel every job that is not known to be over."""
-        ids = [id_ for id_ in self.ids if id_ not in self.known or not self.known[id_].over]
+        """Cancel every job that is not known to be over, and those whose submission was cut off before we heard of them."""
+        self._cancel(dict.fromkeys([*self._open(), *self._ours()]))
+
+    def _open(self) -> list[str]:
+        return [id_ for id_ in self.ids if id_ not in self.known or not self.known[id_].over]
+
+    def _ours(self) -> dict[str, str]:
+        """Names of this run's jobs by id, whatever their profile."""
+        answer = _run("squeue", "--noheader", f"--user={os.getuid()}", f"--format={NAMES_FORMAT}")
+        return {id_: name for id_, name in parse_names(answer.stdout).items() if name.startswith(f"{self.run.path.name}-")}
+
+    def _cancel(self, jobs: Iterable[str]) -> None:
+        ids = list(jobs)
         answer = _run("scancel", *ids) if ids else None
         if answer and answer.returncode and "Invalid job id" not in answer.stderr:
             _log.warning("jobs %s may still run, scancel said: %s", ", ".join(ids), answer.stderr.strip())
@@ -67,20 +100,25 @@ class SlurmJobs:
 
 
 @contextmanager
-def start(spec: Cluster, *, scratch: Path, run: str, count: int) -> Iterator[SlurmJobs]:
-    """Submit `count` worker jobs named after `run`, and cancel all of them at the end."""
+def start(spec: Cluster, *, home: Path, run: str, name: str, count: int, keep_s: float) -> Iterator[SlurmJobs]:
+    """Have `count` worker jobs called `name`, adopted or submitted; cancel all of them at the end.
+
+    `home` is the folder on scratch in which the run has its folder `run`. If this process is killed, the jobs wait `keep_s`
+    seconds for one that opens the same run.
+    """
     _check_commands()
-    home = scratch / ".coldchain"
-    logs = home / "logs"
+    folder, logs = RunFolder(home / "runs" / run), home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    jobs = SlurmJobs(count=count, logs=logs)
-    with tempfile.TemporaryDirectory(prefix="keys-", dir=home) as keys:  # 0700: whoever reads them can command our workers
-        jobs.cluster = _open(jobs, spec, home=home, run=run, keys=keys)
-        try:
-            jobs.cluster.scale(jobs=count)
-            yield jobs
-        finally:
-            _close(jobs)
+    folder.enter()
+    jobs = SlurmJobs(name=name, count=count, logs=logs, run=folder)
+    try:
+        jobs.cluster = _open(jobs, spec, home=home, keep_s=keep_s)
+        folder.announce(jobs.cluster.scheduler_address)
+        jobs.find()
+        jobs.cluster.scale(jobs=count)
+        yield jobs
+    finally:
+        _close(jobs)
 
 
 def _check_commands() -> None:
@@ -91,10 +129,10 @@ def _check_commands() -> None:
         )
 
 
-def _open(jobs: SlurmJobs, spec: Cluster, *, home: Path, run: str, keys: str) -> Any:
+def _open(jobs: SlurmJobs, spec: Cluster, *, home: Path, keep_s: float) -> Any:
     try:
-        return _cluster_class(jobs)(
-            name=run,
+        return cluster_class(jobs, lambda worker: script.loop(worker, jobs.run, keep_s))(
+            name=jobs.name,
             cores=1,
             processes=1,
             job_cpu=spec.cores,
@@ -102,86 +140,46 @@ def _open(jobs: SlurmJobs, spec: Cluster, *, home: Path, run: str, keys: str) ->
             walltime=spec.walltime,
             queue=spec.partition,
             account=spec.account,
-            python=spec.python or sys.executable,
-            job_name=run,
-            job_extra_directives=["--no-requeue", *([f"--gres={spec.gres}"] if spec.gres else [])],
+            interface=spec.interface,
+            python=shlex.quote(spec.python or sys.executable),
+            job_name=jobs.name,
+            job_extra_directives=_directives(spec),
             job_script_prologue=_prologue(spec),
             log_directory=str(jobs.logs),
-            local_directory=str(home / "workers"),
+            local_directory=script.DISK if spec.local_disk else str(home / "workers"),
             worker_extra_args=["--no-dashboard"],
-            security=_security(Path(keys)),
+            security=jobs.run.security(),
             scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0", "allowed_failures": 1, "worker_ttl": "90s"},
         )
-    except (OSError, RuntimeError, TimeoutError) as exc:
-        raise ComputeFailed("the dask scheduler did not start", on=run, got=exc) from exc
+    except (OSError, RuntimeError, TimeoutError, ValueError) as exc:
+        raise ComputeFailed("the dask scheduler did not start", on=jobs.name, got=exc) from exc
 
 
-def _security(keys: Path) -> Any:
-    """Make keys and certificates for this run, as files that the workers read; nothing unencrypted is answered."""
-    from distributed import Security
-
-    made = Security.temporary()
-    names = ["tls_ca_file", *(f"tls_{role}_{part}" for role in ("client", "scheduler", "worker") for part in ("cert", "key"))]
-    for name in names:
-        (keys / name).write_text(getattr(made, name), encoding="ascii")
-    return Security(require_encryption=True, **{name: str(keys / name) for name in names})
+def _directives(spec: Cluster) -> list[str]:
+    """Options of sbatch beside those that dask-jobqueue writes; a job that SLURM starts again by itself would not be ours to watch."""
+    own = [f"--{name}={value}" for name, value in (("gres", spec.gres), ("qos", spec.qos), ("constraint", spec.constraint)) if value]
+    return ["--no-requeue", *own, *spec.directives]
 
 
 def _prologue(spec: Cluster) -> list[str]:
     """Lines before the worker: not our import path, then the worker's variables, then the site's own lines."""
     exports = [f"export {name}={value}" for name, value in worker_environment(spec).items()]
-    return ["unset PYTHONPATH PYTHONHOME", *exports, *spec.prologue]
-
-
-def _cluster_class(jobs: SlurmJobs) -> Any:
-    """Make the SLURMCluster that reports to `jobs`: submissions, refusals, and workers under ever new names."""
-    from dask_jobqueue import SLURMCluster
-    from dask_jobqueue.slurm import SLURMJob
-    from distributed.core import Status
-
-    numbers = itertools.count()
-
-    class WatchedJob(SLURMJob):
-        async def _submit_job(self, script_filename: str) -> str:
-            try:
-                out: str = await super()._submit_job(script_filename)
-            except (RuntimeError, OSError) as exc:
-                self.status = Status.failed
-                jobs.refusals.append(str(exc).split("stderr:")[-1].strip())
-                raise
-            jobs.ids.append(self._job_id_from_submit_output(out))
-            return out
-
-        async def close(self) -> None:
-            await super().close()
-            self.status = Status.closed  # dask-jobqueue leaves it running, on which SpecCluster.close fails
-
-    class WatchedCluster(SLURMCluster):
-        job_cls = WatchedJob
-
-        def _new_worker_name(self, worker_number: int) -> str:  # noqa: ARG002  dask's number is one that a lost worker may have had
-            return f"{self._name}-{next(numbers)}"
-
-        async def replace(self, lost: frozenset[str], count: int) -> None:
-            """Forget lost workers (under an old name dask would cancel the replacement) and submit new ones."""
-            for name in [name for name, job in self.workers.items() if job.job_id in lost]:
-                self.workers.pop(name).status = Status.closed
-                self.worker_spec.pop(name, None)
-            for name in set(self.worker_spec) - set(self.workers):  # given up by dask's own timer
-                self.worker_spec.pop(name)
-            self.scale(jobs=count)
-
-    return WatchedCluster
+    disk = script.local_disk(spec.local_disk) if spec.local_disk else []
+    return ["unset PYTHONPATH PYTHONHOME", *exports, *spec.prologue, *disk]
 
 
 def _close(jobs: SlurmJobs) -> None:
+    """Have jobs wait no longer, end the scheduler, cancel what is left, and remove what only the run needed."""
+    jobs.run.close()
     try:
-        jobs.cluster.close(timeout=20)
+        if jobs.cluster is not None:
+            jobs.cluster.close(timeout=20)
     except Exception:  # noqa: BLE001  results are safe by now, and an error on the way out must not hide the computation's own
         _log.warning("the dask scheduler did not close in order", exc_info=True)
     finally:
         jobs.look()
         jobs.cancel()
+        jobs.run.remove()
 
 
 def _run(*argv: str) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from coldchain import node
@@ -11,11 +13,13 @@ from coldchain.cluster import ClusterKind
 from coldchain.errors import ColdchainError
 from tasks.cluster import preflight
 from tasks.cluster.harvest import DiedTwice, Harvest
+from tasks.cluster.roll import Roll
 from tasks.cluster.rules import check_items, check_kernel
 from tasks.cluster.slurm import SlurmJobs
 from tasks.cluster.watch import GiveUp, Limits, Replace, Sight, decide, killed, pause
 
 Progress = Callable[[int, int], None]
+Keep = Callable[[dict[int, dict[str, Any]]], None]
 
 
 class Workers:
@@ -28,26 +32,32 @@ class Workers:
         self._cluster, self._client, self._jobs, self._limits, self._passport = cluster, client, jobs, limits, passport
         self._opened = self._worker_seen = self._next_look = time.monotonic()
         self._machines: dict[str, dict[str, Any]] = {}
+        self._roll = Roll(jobs) if jobs else None
 
-    def map(self, kernel: node.Kernel, items: Sequence[dict[str, Any]], *, progress: Progress | None = None) -> list[dict[str, Any]]:
+    def map(
+        self, kernel: node.Kernel, items: Sequence[dict[str, Any]], *, progress: Progress | None = None, keep: Keep | None = None
+    ) -> list[dict[str, Any]]:
         """Run `kernel` on every item and return its results in the order of `items`.
 
-        `progress(done, total)` is called whenever results have come. Raises InputError for a kernel that is not of coldchain or
+        `progress(done, total)` is called whenever results have come, and before it `keep` with what `node.call` answered, by the
+        index of its item, the files that were written read back. Raises InputError for a kernel that is not of coldchain or
         an item that is not plain; the kernel's own error as it is; ComputeFailed where workers are lost or time is over.
         """
         check_kernel(kernel)
         check_items(items)
-        harvest = Harvest(self._client, self._submit(kernel, items))
+        submit = partial(self._submit, kernel, noted=keep is not None)
+        harvest = Harvest(self._client, submit(items))
         try:
             while harvest.waiting:
                 self._watch()
-                if harvest.take(self._pause()) and progress:
-                    progress(len(harvest.results), len(items))
-        except DiedTwice as exc:
-            raise self._error(killed(items[exc.index], self._look())) from exc
+                if taken := self._take(harvest, items, submit):
+                    if keep:
+                        keep({index: harvest.results[index] for index in taken})
+                    if progress:
+                        progress(len(harvest.results), len(items))
         finally:
             harvest.cancel()
-        return harvest.in_order()
+        return [answer["result"] for answer in harvest.in_order()]
 
     def hardware(self) -> dict[str, Any]:
         """Return what provenance records of the workers seen so far: machines by worker, SLURM job ids, version; plain values."""
@@ -71,10 +81,26 @@ class Workers:
         preflight.check(self._client, self._passport)
         self.hardware()
 
-    def _submit(self, kernel: node.Kernel, items: Sequence[dict[str, Any]]) -> list[Any]:
+    def _submit(self, kernel: node.Kernel, items: Sequence[dict[str, Any]], *, noted: bool) -> list[Any]:
         count = len(items)
-        futures: list[Any] = self._client.map(node.call, [kernel] * count, items, [self._passport] * count, key=kernel.__name__, pure=False)
+        told = ([self._passport] * count, [noted] * count)
+        futures: list[Any] = self._client.map(node.call, [kernel] * count, items, *told, key=kernel.__name__, pure=False)
         return futures
+
+    def _take(
+        self, harvest: Harvest, items: Sequence[dict[str, Any]], submit: Callable[[Sequence[dict[str, Any]]], list[Any]]
+    ) -> list[int]:
+        """Take results; an item that lost two workers with their jobs, through no fault of its own, is submitted again."""
+        try:
+            taken = harvest.take(self._pause())
+        except DiedTwice as exc:
+            if self._roll is None or not self._roll.blameless(exc.worker):
+                raise self._error(killed(items[exc.index], self._look())) from exc
+            harvest.again(exc.index, submit([items[exc.index]])[0])
+            return []
+        if self._roll:
+            self._roll.count(harvest.results[index]["job"] for index in taken)
+        return taken
 
     def _watch(self) -> None:
         """Look at the cluster if it is time to, and do what is decided."""
@@ -83,26 +109,32 @@ class Workers:
         decision = decide(self._look(), self._limits)
         if isinstance(decision, GiveUp):
             raise self._error(decision)
-        if isinstance(decision, Replace) and self._jobs:
-            self._jobs.replace(decision.lost)
+        if isinstance(decision, Replace) and self._roll:
+            self._roll.replace(decision)
         self._next_look = time.monotonic() + pause(time.monotonic() - self._opened)
 
     def _pause(self) -> float:
         return max(0.05, self._next_look - time.monotonic())
 
     def _look(self) -> Sight:
-        now, workers = time.monotonic(), len(self._addresses())
+        now, workers = time.monotonic(), list(self._cluster.scheduler.workers.values())
         if workers:
             self._worker_seen = now
-        elapsed, seen = now - self._opened, self._worker_seen - self._opened
-        if self._jobs is None:
-            return Sight(elapsed, workers, seen)
-        unanswered = self._jobs.look()
-        return Sight(elapsed, workers, seen, dict(self._jobs.known), tuple(self._jobs.refusals), unanswered)
+        seen = Sight(now - self._opened, len(workers), self._worker_seen - self._opened, gone=self._gone())
+        return self._roll.call(seen, {str(worker.name): bool(worker.processing) for worker in workers}) if self._roll else seen
+
+    def _gone(self) -> str | None:
+        """Return what is not there any more and cannot be done without: the scheduler of this process, or this run's scratch."""
+        if self._cluster.scheduler.status.name != "running":
+            return "the dask scheduler of this process is not running any more"
+        token_file = Path(self._passport["token_file"])
+        if node.read_token(token_file) != self._passport["token"]:
+            return f"scratch does not hold this run's token any more: {token_file}"
+        return None
 
     def _error(self, why: GiveUp) -> ColdchainError:
         tails = self._jobs.log_tails(why.jobs) if self._jobs else None
-        done = "all workers are ended; what was computed is not kept" + (f"\n    {tails}" if tails else "")
+        done = "all workers are ended; what was finished and noted is not computed again" + (f"\n    {tails}" if tails else "")
         return why.error(why.what, on=self._cluster.name, expected=why.expected, got=why.got, done=done, hint=why.hint)
 
     def _addresses(self) -> list[str]:

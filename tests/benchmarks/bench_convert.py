@@ -18,6 +18,7 @@ import numpy as np
 import tifffile
 from numcodecs import Blosc
 
+from coldchain.imaging.conventions import BUILT_IN
 from coldchain.imaging.convert import convert_plate
 from coldchain.imaging.pyramid import CHUNK, halve, level_shapes
 
@@ -89,7 +90,9 @@ def write_acquisition(folder: Path) -> None:
 
 def convert(source: Path, target: Path) -> None:
     """Convert as the product does, with digests and read-back."""
-    convert_plate(str(source), str(target), pattern="imagexpress", channels={1: "DNA", 2: "GFP"}, plate_name="BENCH", pixel_size_um=0.3)
+    convert_plate(
+        str(source), str(target), convention=BUILT_IN["imagexpress"], channels={1: "DNA", 2: "GFP"}, plate_name="BENCH", pixel_size_um=0.3
+    )
 
 
 def write_blob(source: Path, target: Path, clevel: int) -> None:

@@ -186,7 +186,7 @@ def fill(db: Any, datasets: int) -> None:
     made = ((k, k // ARTIFACTS, _level(k), f"{k:064}", 100, size, f"a{k}", then, epoch) for k in each)
     write(db, "artifact", columns, made)
     write(db, "output", "activity_id artifact_id", ((f"a{k}", k) for k in each))
-    write(db, "input", "activity_id artifact_id", ((f"a{k}", _parent(k)) for k in each if k % ARTIFACTS))
+    write(db, "input", "activity_id artifact_id", ((f"a{k}", parent) for k in each for parent in _inputs(k)))
     every = max(datasets // DUE, 1)
     columns = "id artifact_id location path state created_at verified_at due_at protection detail"
     rows = (
@@ -246,10 +246,16 @@ def _parent(artifact: int) -> int:
     return artifact - 1 if step <= len(MADE) else artifact - step
 
 
+def _inputs(artifact: int) -> list[int]:
+    """What an artifact is made from; a release from both tables before it, so that they have passed the gate."""
+    if not artifact % ARTIFACTS:
+        return []
+    return [_parent(artifact), *([artifact - 2] if _level(artifact) == "release" else [])]
+
+
 def _body(artifact: int) -> str:
     """How an artifact was made, as long as such an account is."""
-    parent = _parent(artifact)
-    inputs = [f"{_dataset(parent // ARTIFACTS)}/{_level(parent)}@{parent:064}"] if artifact % ARTIFACTS else []
+    inputs = [f"{_dataset(parent // ARTIFACTS)}/{_level(parent)}@{parent:064}" for parent in _inputs(artifact)]
     hardware = {"host": "node-17", "cpus": 64, "machine": "x86_64", "system": "Linux-6.1.0-amd64-with-glibc2.36", "python": "3.11.2"}
     about = {"name": "correct", "inputs": inputs, "parameters": {"sigma": 1.5}, "code_version": "0.1", "lock_digest": "l" * 64}
     return json.dumps(about | {"who": "ada@lab", "hardware": hardware})

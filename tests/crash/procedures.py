@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coldchain import auditing, making, repairing, sweeping, transfer
+from coldchain import auditing, inspecting, making, repairing, sweeping, transfer
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.dataset import Dataset, Project
 from coldchain.files import no_progress
@@ -173,7 +173,7 @@ def half_deleted(ws: Workspace) -> None:
 def needed_again(ws: Workspace) -> None:
     """The original of what is in the trash is damaged."""
     in_trash(ws)
-    transfer.doubt(ws, copy_of(ws, Level.STANDARD, "nas"), "its bytes are wrong")
+    inspecting.doubt(ws, copy_of(ws, Level.STANDARD, "nas"), "its bytes are wrong")
 
 
 def approved(ws: Workspace) -> None:
@@ -224,7 +224,7 @@ def flipped(ws: Workspace) -> None:
 def suspect(ws: Workspace) -> None:
     """A copy is known to be damaged."""
     flipped(ws)
-    transfer.doubt(ws, copy_of(ws, Level.RAW, "cold"), "its bytes are wrong")
+    inspecting.doubt(ws, copy_of(ws, Level.RAW, "cold"), "its bytes are wrong")
 
 
 def lost(ws: Workspace) -> None:
@@ -233,7 +233,7 @@ def lost(ws: Workspace) -> None:
     folder = ws.store("backup").local(ws.current(DATASET, Level.RAW).folder)
     release(folder)
     shutil.rmtree(folder)
-    transfer.doubt(ws, copy_of(ws, Level.RAW, "backup"), "gone")
+    inspecting.doubt(ws, copy_of(ws, Level.RAW, "backup"), "gone")
 
 
 def scattered(ws: Workspace) -> None:
@@ -241,7 +241,7 @@ def scattered(ws: Workspace) -> None:
     copied(ws)
     for location, name in (("nas", "A01_f1_c1.tif"), ("cold", "A02_f1_c1.tif"), ("backup", "metadata/run.xml")):
         flip(ws, location, name)
-        transfer.doubt(ws, copy_of(ws, Level.RAW, location), "its bytes are wrong")
+        inspecting.doubt(ws, copy_of(ws, Level.RAW, location), "its bytes are wrong")
 
 
 def halves(ws: Workspace) -> None:
@@ -250,7 +250,7 @@ def halves(ws: Workspace) -> None:
     transfer.deliver(ws, raw, "backup")
     for location, name in (("nas", "A01_f1_c1.tif"), ("backup", "A02_f1_c1.tif")):
         flip(ws, location, name)
-        transfer.doubt(ws, copy_of(ws, Level.RAW, location), "its bytes are wrong")
+        inspecting.doubt(ws, copy_of(ws, Level.RAW, location), "its bytes are wrong")
 
 
 def repair(ws: Workspace) -> None:

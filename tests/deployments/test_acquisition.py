@@ -13,6 +13,7 @@ import tifffile
 
 from coldchain.dataset import Dataset
 from coldchain.errors import InputError
+from coldchain.imaging.conventions import find_convention
 from coldchain.imaging.naming import read_layout
 from coldchain.yamlfile import load
 from deployments.acquisition import real_plate, synthetic_plate, write_acquisitions
@@ -37,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_each_folder_is_described_and_reads_as_a_whole_plate(written: Path, plate: str) -> None:
     """The description is a valid dataset, and by its own pattern the folder is a plate without a gap."""
     dataset = load(written / plate / "dataset.yaml", Dataset)
-    layout = read_layout(written / plate, dataset.pattern, dataset.channels)
+    layout = read_layout(written / plate, find_convention(dataset.pattern), dataset.channels)
     assert (dataset.id, layout.others) == (f"PRJ-0001/{plate}", ("dataset.yaml",))
     assert (len(layout.wells), len(layout.fields), len(layout.channels)) == PLATES[plate]
     assert set(dataset.plate_map) == set(layout.wells)

@@ -102,3 +102,17 @@ def test_clean_throws_a_demo_away(site: Path) -> None:
     """The demo's whole folder goes, and only that."""
     assert run("demo", "--clean", "--folder", site.parent).exit_code == 0
     assert not site.parent.exists()
+
+
+def test_the_storage_table_is_printed(site: Path) -> None:
+    """Each row with its limits, its cost and its source; the site's own rows stand for the built-in ones."""
+    words = ", ".join(f"{name}: x" for name in ("longevity", "versioning", "access", "speed", "cost", "source"))
+    site.write_text(f"{site.read_text()}\nsolutions:\n  zenodo: {{title: Ours, {words}, looked_up: 2026-11-02}}\n")
+    shown = run("solutions", "--site", site)
+    assert shown.exit_code == 0
+    assert "largest file 0.104858 GB" in shown.output
+    assert "Ours" in shown.output
+    rows = json.loads(run("solutions", "--site", site, "--json").output)
+    assert rows["zenodo"]["title"] == "Ours"
+    assert rows["figshare"]["deposit_bytes"] == 20_000_000_000
+    assert run("solutions", "--site", site.with_name("none.yaml")).exit_code == 0

@@ -8,21 +8,24 @@ import pwd
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 import deployments
-from coldchain import making
+from coldchain import accepting, making
 from coldchain.dataset import Dataset, Project
 from coldchain.files import no_progress
+from coldchain.gate import Failure, Severity, report
 from coldchain.levels import Level
 from coldchain.overrides import Check
 from coldchain.policy import Ground
 from coldchain.protection import release
+from coldchain.suite import load_suite
 from coldchain.workspace import Workspace
-from deployments import cli_approve
+from deployments import cli_accept, cli_approve
 from tasks import approving as at_work
 from tasks.workspace import open_workspace
 
@@ -30,6 +33,7 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 DATASET = "PRJ-0001/PLATE-A"
 app = typer.Typer()
 cli_approve.add(app)
+cli_accept.add(app)
 
 
 @pytest.fixture
@@ -164,3 +168,24 @@ def test_a_key_for_somebody_else_needs_the_right_to_change_the_policy(ws: Worksp
     assert "may not make a key for somebody else" in result.output
     assert asked == [(ws.site.path("policy.yaml"), os.W_OK)]
     assert ws.catalogue.receipts("approver") == []
+
+
+def test_a_failure_of_the_gate_is_accepted_by_its_mark(ws: Workspace) -> None:
+    """`coldchain accept` lists what the gate found, refuses what nobody may accept, and accepts one failure as the system's user."""
+    suite, table = load_suite("bulk_profiles"), f"{DATASET}/bulk_profiles@" + "ab" * 32
+    said: dict[str, Any] = {"says": "a rule", "expectation": "expect_column_to_exist", "column": "x", "severity": Severity.CRITICAL}
+    said |= {"unexpected_count": 1, "unexpected_percent": None, "found": "1 of 4"}
+    nothing = run("accept", DATASET)
+    assert "nothing to accept" in nothing.output
+    found = report(suite, 4, 20, [Failure(rule="one", **said), Failure(rule="two", final=True, **said)], table=table)
+    accepting.note(ws, DATASET, [(table, found)])
+    one, two = found.failures
+    listed = run("accept", DATASET).output
+    assert f"{one.mark}  x: 1 of 4 (rule: a rule)" in listed
+    assert "nobody may accept" in listed
+    assert run("accept", DATASET, two.mark, "--reason", "never mind").exit_code == 1
+    assert run("accept", DATASET, one.mark).exit_code == 1
+    assert accepting.acceptances(ws, DATASET) == []
+    done = run("accept", DATASET, one.mark, "--reason", "known")
+    assert f"accepted by {ME}" in done.output
+    assert json.loads(run("accept", DATASET, one.mark, "--reason", "again", "--json").output)["reason"] == "known"

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 import deployments
-from coldchain import making, transfer
+from coldchain import inspecting, making, transfer
 from coldchain.copies import CopyState
 from coldchain.dataset import Dataset, Project
 from coldchain.files import no_progress
@@ -121,9 +121,22 @@ def test_a_repair_is_only_told_unless_it_is_to_act(ws: Workspace) -> None:
 def test_a_person_lets_a_copy_back_in(ws: Workspace) -> None:
     """By the number that `repair` shows, with a reason, where every byte matches; anything else is refused."""
     (copy,) = ws.catalogue.copies(location="backup")
-    transfer.doubt(ws, copy, "a flaky cable")
+    inspecting.doubt(ws, copy, "a flaky cable")
     assert f"copy {copy.id}," in run(ws, "repair").output
     for words in ((copy.id,), (copy.id + 99, "--reason", "x")):
         assert run(ws, "repair", "--readmit", *words).exit_code == 1
     assert run(ws, "repair", "--readmit", copy.id, "--reason", "the cable was changed").exit_code == 0
     assert ws.catalogue.receipts("readmission")[0]["reason"] == "the cable was changed"
+
+
+def test_a_clock_that_leapt_ahead_is_said_until_a_person_says_that_it_is_right(ws: Workspace) -> None:
+    """Exit code 1 and both times; a confirmation wants a reason, and is kept."""
+    assert run(ws, "clock").output == "No sweep ran yet.\n"
+    ws.catalogue.save_setting("clock", "1900-01-01T00:00:00+00:00")
+    result = run(ws, "clock")
+    assert (result.exit_code, "1900-01-01 00:00" in result.output) == (1, True)
+    assert run(ws, "clock", "--right").exit_code == 1
+    assert told(ws, "clock")["doubt"]
+    assert run(ws, "clock", "--right", "--reason", "switched off for years").exit_code == 0
+    assert "newest time that was believed" in run(ws, "clock").output
+    assert not told(ws, "clock")["doubt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,13 +12,19 @@ from pathlib import Path
 import pytest
 
 import deployments
-from coldchain import sweeping
+from coldchain import sweeping, zfs
+from coldchain.cluster import Cluster, ClusterKind, ComputeStep
 from coldchain.copies import Artifact, CopyState
 from coldchain.dataset import Dataset, Project
 from coldchain.levels import Level
 from coldchain.policy import Approval, Ground
 from coldchain.proposals import Answer
+from coldchain.protection import set_immutable
 from coldchain.provenance import Activity
+from coldchain.store import Protection
+from coldchain.store_posix import PosixStore
+from coldchain.testing.faults import FaultyStore, skewed
+from coldchain.testing.zfs import Fault, Pool
 from coldchain.workspace import Workspace
 from deployments.doctor import Finding, examine, heartbeat
 from tasks.workspace import open_workspace
@@ -45,6 +52,15 @@ def stocked(ws: Workspace) -> int:
     artifact = Artifact("PRJ-0001/PLATE-A", Level.CORRECTED, "ab" * 32, 3, 1000, "a", NOW)
     copy = ws.catalogue.record(activity, artifact, "scratch", NOW)
     return ws.catalogue.change_copy(copy.id, state=CopyState.VERIFIED, verified_at=NOW).id
+
+
+@pytest.mark.parametrize(("hours", "fine"), [(1, False), (-1, False), (0, True)])
+def test_a_location_whose_clock_is_off_is_told(ws: Workspace, hours: float, fine: bool) -> None:
+    """By how much, and what mends it: what changed since a moment cannot be told there."""
+    store = FaultyStore(ws.stores["nas"], {"clock": skewed(dt.timedelta(hours=hours))})
+    (found,) = of(examine(replace(ws, stores={**ws.stores, "nas": store})), "nas: rights and clock")
+    assert found.ok is fine
+    assert fine or (f"{3600 * hours:+.0f}"[:3] in found.found and "NTP" in found.hint)
 
 
 def swept(ws: Workspace, hours_ago: float, **body: object) -> None:
@@ -202,3 +218,119 @@ def test_what_is_gone_waits_for_nobody(ws: Workspace, stocked: int) -> None:
     ws.catalogue.change_copy(stocked, state=CopyState.REMOVED)
     ws.catalogue.start_copy(artifact, "nas", "somewhere", NOW)
     assert of(examine(asking(ws, "person")), "notice") == []
+
+
+@pytest.fixture
+def on_zfs(ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, Pool]:
+    """The same site, whose NAS is a file system of the stand-in and says `protection: zfs`."""
+    if os.geteuid() == 0:
+        try:
+            set_immutable(ws.site.path("nas"), on=True)
+            set_immutable(ws.site.path("nas"), on=False)
+        except OSError:
+            pytest.skip("no immutable flag here: the stand-in cannot keep root out of its snapshots")
+    pool = Pool(tmp_path / "pool")
+    pool.create("tank/nas", ws.site.path("nas"))
+    monkeypatch.setenv("PATH", f"{pool.bin}:{os.environ['PATH']}")
+    places = tuple(place.model_copy(update={"protection": Protection.ZFS}) if place.name == "nas" else place for place in ws.site.locations)
+    nas = PosixStore(next(place for place in places if place.name == "nas"), ws.site.path("nas"))
+    return replace(ws, site=_with(ws, places), stores=ws.stores | {"nas": nas}), pool
+
+
+def left_by_the_doctor(ws: Workspace) -> list[str]:
+    """Folders that it did not remove."""
+    return [str(path) for path in (ws.site.path("nas") / ".coldchain").rglob("doctor-*")]
+
+
+def test_a_snapshot_with_a_hold_is_said_to_be_in_force(on_zfs: tuple[Workspace, Pool]) -> None:
+    """The doctor protects by a snapshot, tries to break it, and leaves neither folder nor snapshot."""
+    ws, pool = on_zfs
+    (found,) = of(examine(ws), "nas: write-protection")
+    assert (found.ok, found.found) == (True, "zfs in force")
+    assert (pool.snapshots(), left_by_the_doctor(ws)) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("fault", "said", "snapshots"),
+    [
+        (Fault.MAY_NOT_HOLD, "a snapshot cannot be held", 0),
+        (Fault.HOLDS_ARE_VOID, "possible to destroy the snapshot", 0),
+        (Fault.MAY_NOT_RELEASE, "a snapshot cannot be released", 1),
+    ],
+)
+def test_a_snapshot_that_protects_nothing_is_not_fine(on_zfs: tuple[Workspace, Pool], fault: Fault, said: str, snapshots: int) -> None:
+    """What failed first is said, the right to give a snapshot up is needed as well, and the doctor's folder goes in any case."""
+    ws, pool = on_zfs
+    pool.fail(fault)
+    (found,) = of(examine(ws), "nas: write-protection")
+    assert not found.ok
+    assert said in found.found
+    assert (len(pool.snapshots()), left_by_the_doctor(ws)) == (snapshots, [])
+
+
+def test_the_first_failure_is_said(on_zfs: tuple[Workspace, Pool]) -> None:
+    """Where neither holding nor tidying up is allowed, the doctor speaks of the hold."""
+    ws, pool = on_zfs
+    pool.fail(Fault.MAY_NOT_HOLD, Fault.MAY_NOT_DESTROY)
+    (found,) = of(examine(ws), "nas: write-protection")
+    assert "a snapshot cannot be held" in found.found
+    assert left_by_the_doctor(ws) == []
+
+
+def test_a_missing_zfs_is_named(on_zfs: tuple[Workspace, Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without the command the doctor names it, says what to do, and leaves nothing behind."""
+    ws, _pool = on_zfs
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(zfs, "SBIN", ())
+    (found,) = of(examine(ws), "nas: write-protection")
+    assert not found.ok
+    assert "the `zfs` command is not there" in found.found
+    assert "zfsutils" in found.found
+    assert left_by_the_doctor(ws) == []
+
+
+def test_the_doctor_leaves_nothing_behind(ws: Workspace) -> None:
+    """Whatever the protection, the doctor's own folder is gone."""
+    examine(ws)
+    assert left_by_the_doctor(ws) == []
+
+
+class TestClusters:
+    """Each cluster profile has its line."""
+
+    def profiles(self, ws: Workspace, **clusters: Cluster) -> dict[str, Finding]:
+        """What the doctor says of a site with more profiles, by what was looked at."""
+        site = ws.site.model_copy(update={"clusters": clusters})
+        return {found.what: found for found in examine(replace(ws, site=site)) if found.what.startswith("cluster")}
+
+    def test_each_profile_is_shown_with_its_steps(self, ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without SLURM's commands a profile that needs them is not fine; with them the doctor says what it asks for."""
+        gpu = Cluster(kind=ClusterKind.SLURM, steps=(ComputeStep.SEGMENT,), partition="gpu", gres="gpu:1", qos="long")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        found = self.profiles(ws, gpu=gpu)
+        assert found["cluster"].ok
+        assert "whatever no profile names" in found["cluster"].found
+        assert not found["cluster profile gpu"].ok
+        for name in ("sbatch", "squeue", "scancel"):
+            (tmp_path / name).touch(mode=0o755)
+        fine = self.profiles(ws, gpu=gpu)["cluster profile gpu"]
+        assert fine.ok
+        assert "partition gpu, qos long, gres gpu:1: segment" in fine.found
+
+    def test_words_that_cannot_be_used_are_told(self, ws: Workspace) -> None:
+        """What a run would refuse at night is refused by the doctor in the afternoon."""
+        found = self.profiles(ws, centre=Cluster(kind=ClusterKind.SLURM, steps=(ComputeStep.SEGMENT,), gres="gpu:4"))
+        assert not found["cluster profile centre"].ok
+        assert "one card a worker" in found["cluster profile centre"].found
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_a_local_profile_that_needs_a_gpu_has_one(
+        self, ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+    ) -> None:
+        """The doctor looks for the card as a worker would."""
+        monkeypatch.setenv("COLDCHAIN_GPU_DEVICES", f"{tmp_path}/card*")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if there:
+            (tmp_path / "card0").touch()
+        found = self.profiles(ws, gpu=Cluster(steps=(ComputeStep.SEGMENT,), gpu=True))
+        assert found["cluster profile gpu"].ok is there

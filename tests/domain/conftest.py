@@ -230,6 +230,19 @@ def stock(catalogue: SqlCatalogue) -> Callable[..., Artifact]:
 
 
 @pytest.fixture
+def gone(catalogue: SqlCatalogue) -> Callable[[Sequence[int]], str]:
+    """Remove copies as a removal does: from the trash, with an account of each before its bytes go; gives the receipt's digest."""
+
+    def remove(copies: Sequence[int]) -> str:
+        for copy in copies:
+            catalogue.change_copy(copy, state=CopyState.TRASHED)
+            catalogue.begin_deletion(copy, {"copy": copy})
+        return catalogue.close_removals(copies, "lab v1", "ada", STOCKED)
+
+    return remove
+
+
+@pytest.fixture
 def fill(catalogue: SqlCatalogue) -> Callable[[int, int, int], list[str]]:
     """Write datasets with a chain of artifacts each, and copies at so many places, straight into the tables; gives their names."""
 
@@ -246,6 +259,7 @@ def fill(catalogue: SqlCatalogue) -> Callable[[int, int, int], list[str]]:
             owner = [1000 + (key - 1) // artifacts for key in count]
             ids = [{"id": key, "dataset_id": dataset, "digest": f"{key:064}"} for key, dataset in zip(count, owner, strict=True)]
             db.execute(sa.insert(tables.artifact), [whole | each | {"activity_id": f"a{each['id']}"} for each in ids])
+            db.execute(sa.insert(tables.output), [{"activity_id": f"a{key}", "artifact_id": key} for key in count])
             links = [{"activity_id": f"a{key}", "artifact_id": key - 1} for key in count if (key - 1) % artifacts]
             db.execute(sa.insert(tables.input_), links)
             state = {"path": "p", "state": "verified", "created_at": STOCKED, "verified_at": STOCKED, "due_at": STOCKED}

@@ -35,7 +35,7 @@ PERSON = {"after_days": 0, "notice_days": 7, "approval": {"original_stands": "pe
 
 def under(ws: Workspace, **changes: Any) -> Workspace:
     """The same site under a policy that asks people."""
-    said = {"name": "people", "version": 1, "rules": [LASTING, REST], "purge": PERSON}
+    said = {"name": "people", "version": 1, "rules": [LASTING, REST], "purge": PERSON, "clock_leap_days": 400}
     return dataclasses.replace(ws, policy=Policy.model_validate(said | changes))
 
 
@@ -190,6 +190,50 @@ def test_a_copy_that_nothing_is_known_of_may_not_be_answered_for(asking: Workspa
     right = approving.may_answer(ADA, [stray], asking.policy, asking.ledger([A]))
     assert right.may == ()
     assert list(right.others) == ["copy 999"]
+
+
+def test_who_may_for_the_whole_of_a_dataset_is_named(asking: Workspace) -> None:
+    """Where rules name other people for single levels of a dataset, only those whom all of them name may answer for it."""
+    masks = making.make(asking, making.Step("make-masks", A, Level.MASKS, (asking.current(A, Level.STANDARD),)), write(b"m")).artifact
+    copies = [asking.catalogue.copies(artifact=each.id)[0] for each in (asking.current(A, Level.STANDARD), masks)]
+    both = [Proposal(key, 1, copy.id, Ground.REMAKE, "p", asking.now()) for key, copy in enumerate(copies)]
+    named = {"levels": ["masks"], "wanted": {"copies": 1}, "approvers": ["grace", "ada"]}
+    policy = under(asking, rules=[named, LASTING, REST], approvers=["linus", "grace"]).policy
+    eve = Person("eve", "test")
+    assert approving.may_answer(eve, both, policy, asking.ledger([A])).others == {A: ("grace",)}
+    assert approving.may_answer(eve, both[::-1], policy, asking.ledger([A])).others == {A: ("grace",)}
+    assert approving.may_answer(ADA, both, policy, asking.ledger([A])).may == ()
+    assert approving.may_answer(GRACE, both, policy, asking.ledger([A])).may == (A,)
+    apart = under(asking, rules=[named, LASTING, REST], approvers=["linus"]).policy
+    with pytest.raises(Refused, match="nobody may for all of it"):
+        approving._refuse_others(eve, 1, [approving.may_answer(eve, both, apart, asking.ledger([A]))])
+
+
+def test_a_copy_that_went_since_is_not_shown(asking: Workspace) -> None:
+    """What was removed between the reading of the notice and that of the copies is left out."""
+    gone = Proposal(9, 1, 999, Ground.REMAKE, "p", asking.now())
+    assert approving._read(asking, asking.ledger([A]), [gone]) == []
+
+
+def test_a_place_that_the_site_knows_no_more_has_no_day(asking: Workspace) -> None:
+    """A copy at a location that was taken out of the site is shown, with no day on which it may go, and stays."""
+    ledger = asking.ledger([A, B])
+    without = dataclasses.replace(ledger, locations={name: place for name, place in ledger.locations.items() if name != "scratch"})
+    shown = approving._read(asking, without, ledger.proposals)
+    assert [each.goes_from for each in shown] == [None, None]
+    assert all("location is not known here" in each.reasons[0] for each in shown)
+    assert "before the policy knows a day for it" in approving._sentence(ADA, 1, Answer.YES, shown)
+
+
+def test_a_ground_that_the_policy_knows_no_more_has_a_day(asking: Workspace) -> None:
+    """A notice of another policy is shown and answered, though this one lets nothing go on its ground."""
+    copy = asking.catalogue.copies(artifact=asking.current(B, Level.STANDARD).id, location="nas")[0]
+    asking.catalogue.propose([(copy.id, Ground.LIFETIME)], asking.policy.digest, asking.now(), notice=1)
+    (shown,) = (each for each in approving.told(asking, 1) if each.copy == copy.id)
+    assert (shown.ground, shown.goes_from) == (Ground.LIFETIME, asking.now())
+    said = approving.answer(asking, ADA, 1, Answer.YES)
+    assert "said yes to 3 copies" in said
+    assert "before 2030-01-15 12:00 UTC" in said  # the first of their days
 
 
 class Growing(SqlCatalogue):

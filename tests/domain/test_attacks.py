@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from coldchain import planning, repairing, reviewing, sweeping, transfer, verifying
+from coldchain import inspecting, planning, removing, repairing, reviewing, sweeping, transfer, verifying
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.errors import ColdchainError, ConfigurationError
+from coldchain.errors import ColdchainError, ConfigurationError, LeaseTaken
 from coldchain.levels import Level
 from coldchain.location import Location, Medium
 from coldchain.overrides import Check
@@ -93,7 +93,7 @@ def lose(ws: Workspace, artifact: Artifact, location: str) -> None:
     for path in folder(ws, copy).rglob("*"):
         if path.is_file():
             path.write_bytes(b"zero")
-    transfer.doubt(ws, copy, "its disk died")
+    inspecting.doubt(ws, copy, "its disk died")
 
 
 def answer(ws: Workspace, notice: int, said: Answer) -> None:
@@ -164,12 +164,121 @@ class TestTakingBack:
         nas = ws.stores["nas"].local(masks.folder)
         release(nas)
         flip_bit(nas / "m")
-        transfer.doubt(ws, copy_at(ws, masks, "nas"), "a bit flipped")
+        inspecting.doubt(ws, copy_at(ws, masks, "nas"), "a bit flipped")
         clock.forward(days=8)
         with pytest.raises(ColdchainError):
             transfer.deliver(ws, masks, "scratch")
         assert repairing.repair(ws, copy_at(ws, masks, "nas")).state is CopyState.VERIFIED
         assert (nas / "m").read_bytes() == b"masks"
+
+
+class Meanwhile:
+    """The real catalogue; just before a lease is taken for the first time, somebody else does something."""
+
+    def __init__(self, catalogue: Any, act: Callable[[], Any]) -> None:
+        """Everything else goes to the real one."""
+        self.catalogue, self.acts = catalogue, [act]
+
+    def __getattr__(self, name: str) -> Any:
+        """One of the real catalogue's methods."""
+        while name == "lease" and self.acts:
+            self.acts.pop()()
+        return getattr(self.catalogue, name)
+
+
+class TestCutOff:
+    """A deletion that was cut off between two of its steps, and what came before the next sweep."""
+
+    @pytest.fixture
+    def old(self, ws: Workspace, made: Callable[..., Artifact], clock: Any) -> tuple[Workspace, Artifact]:
+        """Masks on the NAS alone whose lifetime is over, under a policy that lets them go at once without asking."""
+        short = REST | {"levels": ["masks"], "lifetime": {"years": 1, "notice_days": 0, "grace_days": 0, "approval": "none"}}
+        space = under(ws, rules=[LASTING, short, REST | {"levels": ["single_cell_profiles", "bulk_profiles"]}, REMADE])
+        artifact = made(Level.MASKS, {"m": b"masks"}, at="nas")
+        clock.forward(days=367)
+        return space, artifact
+
+    def test_a_deletion_that_took_the_last_manifest_is_ended(self, old: tuple[Workspace, Artifact]) -> None:
+        """Nobody can say any more what belonged to the folder; that it goes was written down before, so the rest goes too."""
+        ws, artifact = old
+
+        def half(_operation: str, arguments: tuple[Any, ...], _real: Callable[[], Any]) -> Any:
+            place = ws.stores["nas"].local(arguments[0])
+            release(place)
+            (place / "MANIFEST.sha256").unlink()
+            raise Hanging("the power went out")
+
+        ws.stores["nas"].faults["destroy"] = half
+        with pytest.raises(Hanging):
+            sweeping.sweep(ws, dry_run=False)
+        ws.stores["nas"].faults.clear()
+        copy = copy_at(ws, artifact, "nas")
+        assert ws.stores["nas"].exists(transfer.trash(copy))
+        assert sweeping.sweep(ws, dry_run=False).removed.count == 1
+        assert not ws.stores["nas"].exists(transfer.trash(copy))
+        assert [line["copy"] for receipt in ws.catalogue.receipts("removal") for line in receipt["removed"]] == [copy.id]
+
+    @pytest.fixture
+    def begun(self, ws: Workspace, masks: Artifact) -> Workspace:
+        """Masks on scratch in the trash, whose deletion was begun and cut off before the first byte; then the NAS lost its copy."""
+        space = under(ws, purge=purge(0))
+
+        def cut(*_call: Any) -> Any:
+            raise Hanging("the power went out")
+
+        space.stores["scratch"].faults["destroy"] = cut
+        with pytest.raises(Hanging):
+            sweeping.sweep(space, dry_run=False)
+        space.stores["scratch"].faults.clear()
+        lose(space, masks, "nas")
+        return space
+
+    @pytest.mark.parametrize("where", ["in the trash", "in its place"])
+    def test_a_deletion_that_was_only_begun_is_taken_back(self, begun: Workspace, masks: Artifact, where: str) -> None:
+        """Its bytes are the last ones, in the trash or back in their place: they count again, and no receipt says that they went."""
+        copy, store = copy_at(begun, masks, "scratch"), begun.stores["scratch"]
+        if where == "in its place":
+            store.set_aside(transfer.trash(copy), copy.path)
+        report = sweeping.sweep(begun, dry_run=False)
+        assert (report.recalled.count, report.removed.count) == (1, 0)
+        copy = copy_at(begun, masks, "scratch")
+        assert copy.state is CopyState.VERIFIED
+        assert (folder(begun, copy) / "m").read_bytes() == b"masks"
+        assert begun.catalogue.receipts("removal") == []
+
+    def test_a_deletion_that_two_sweeps_end_has_one_receipt(self, begun: Workspace, masks: Artifact) -> None:
+        """Another sweep wrote it while this one waited for its turn: nothing is left to end, and nothing is said twice."""
+        copy = copy_at(begun, masks, "scratch")
+        begun.stores["scratch"].destroy(transfer.trash(copy))
+        others: list[str] = []
+        meanwhile = Meanwhile(begun.catalogue, lambda: others.append(removing.end_deletion(begun, copy, "attacked v1")))
+        assert removing.end_deletion(dataclasses.replace(begun, catalogue=meanwhile), copy, "attacked v1") == ""
+        assert [receipt["digest"] for receipt in begun.catalogue.receipts("removal")] == others
+        assert copy_at(begun, masks, "scratch").state is CopyState.REMOVED
+
+    def test_nothing_is_brought_back_twice(self, ws: Workspace, masks: Artifact) -> None:
+        """Another run took the copy out of the trash since it was looked at: whoever comes second is told, and touches nothing."""
+        ws = under(ws)
+        sweeping.sweep(ws, dry_run=False)
+        stale = copy_at(ws, masks, "scratch")
+        brought = transfer.deliver(ws, masks, "scratch")
+        with pytest.raises(LeaseTaken, match="not in the trash any more"):
+            removing.bring_back(ws, masks, stale)
+        assert copy_at(ws, masks, "scratch") == brought
+
+    def test_bytes_that_never_reached_the_trash_come_back_where_they_are(self, ws: Workspace, masks: Artifact) -> None:
+        """Cut off after the copy stopped counting and before its folder moved: once nothing covers it, it counts again from where it is."""
+        ws = under(ws, purge=purge(0))
+
+        def cut(*_call: Any) -> Any:
+            raise Hanging("the power went out")
+
+        ws.stores["scratch"].faults["set_aside"] = cut
+        with pytest.raises(Hanging):
+            sweeping.sweep(ws, dry_run=False)
+        lose(ws, masks, "nas")
+        assert sweeping.sweep(ws, dry_run=False).recalled.count == 1
+        assert (ws.stores["scratch"].local(masks.folder) / "m").read_bytes() == b"masks"
 
 
 class TestConsentInTheTrash:
@@ -417,7 +526,8 @@ class TestPlaces:
             report = sweeping.sweep(ws, dry_run=False)
         finally:
             signal.alarm(0)
-        assert report.removed.count == 1
+        assert report.removed.count == 0
+        assert any("not a regular file" in reason for line in report.dropped.lines for reason in line.reasons)
 
     def test_what_somebody_put_into_a_folder_does_not_go_with_it(self, ws: Workspace, staged: Artifact, masks: Artifact) -> None:
         """A scientist leaves a table in a staged folder: nobody was told that it goes, so the folder stays, and the others go."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from coldchain import auditing, making, transfer
+from coldchain import auditing, making, reading, transfer
 from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.errors import InputError, LocationUnreachable, NotInCatalogue
 from coldchain.holds import Use
@@ -19,6 +20,7 @@ from coldchain.levels import Level
 from coldchain.location import Location, Medium
 from coldchain.policy import Policy
 from coldchain.protection import release
+from coldchain.sql import tables
 from coldchain.store_posix import MARKER
 from coldchain.testing.faults import flip_bit, vanish
 from coldchain.workspace import Workspace
@@ -43,7 +45,7 @@ def several(ws: Workspace, ingested: Artifact) -> Callable[[int], list[Artifact]
 
         done: list[Artifact] = []
         while len(done) < count:
-            step = making.Step(f"make {len(done)}", DATASET, Level.STANDARD, (ingested,))
+            step = making.Step(f"make {len(done)}", DATASET, Level.MASKS, (ingested,))
             done.append(making.make(ws, step, work, at="backup").artifact)
             ws.now.forward(minutes=1)
         return done
@@ -155,7 +157,36 @@ class TestWhatIsRead:
         """Disk is read before object storage, and that before tape; among equals the site's order stays."""
         media = [Medium.TAPE, Medium.DISK, Medium.OBJECT, Medium.DISK]
         places = [Location(name=f"p{n}", root=f"p{n}", medium=medium, domain="d", site="s") for n, medium in enumerate(media)]
-        assert [place.name for place in auditing.order(places)] == ["p1", "p3", "p2", "p0"]
+        assert [place.name for place in auditing.order(places, {})] == ["p1", "p3", "p2", "p0"]
+
+    def test_what_has_waited_for_twice_its_time_comes_first(self) -> None:
+        """The longest first, whatever it costs; what has waited for less than that takes its turn by what it costs."""
+        media = [Medium.TAPE, Medium.DISK, Medium.OBJECT, Medium.DISK]
+        places = [Location(name=f"p{n}", root=f"p{n}", medium=medium, domain="d", site="s") for n, medium in enumerate(media)]
+        waits = {"p0": 2.0, "p1": 3.0, "p2": 1.9}
+        assert [place.name for place in auditing.order(places, waits)] == ["p1", "p0", "p3", "p2"]
+
+    def test_a_wait_is_counted_in_the_locations_own_time(self, ws: Workspace, ingested: Artifact) -> None:
+        """From the oldest reading there; one that lies in the future is none, and has waited for ever; scratch does not wait."""
+        for place in ("backup", "scratch"):
+            transfer.deliver(ws, ingested, place)
+        ws.now.forward(days=60)
+        assert auditing.waits(with_audit(ws, locations={"backup": 20})) == {"nas": 2.0, "backup": 3.0}
+        ws.now.forward(days=-90)
+        assert auditing.waits(with_audit(ws)) == {"nas": float("inf"), "backup": float("inf")}
+        ws.now.forward(days=90)
+        ws.catalogue.change_copy(copy_of(ws, ingested).id, verified_at=None)
+        assert auditing.waits(with_audit(ws)) == {"nas": 2.0, "backup": float("inf")}
+
+    def test_a_budget_that_is_always_short_reaches_every_location(self, ws: Workspace, ingested: Artifact) -> None:
+        """One copy a night: disks are read first, and the tape before any disk's third turn comes."""
+        transfer.deliver(ws, ingested, "cold")
+        transfer.deliver(ws, ingested, "backup")
+        space, read = with_audit(ws, every_days=1, bytes_a_night=1), []
+        for _ in range(9):
+            ws.now.forward(days=1)
+            read += [place.location for place in auditing.audit(space).places if place.copies]
+        assert set(read) == {"nas", "cold", "backup"}
 
     def test_the_tape_last(self, ws: Workspace) -> None:
         """An audit of the site goes in that order, so that the budget is spent on what is cheap."""
@@ -192,6 +223,19 @@ class TestWhatIsRead:
         at = dt.datetime.fromisoformat(f"2028-{moment}").replace(tzinfo=dt.UTC)
         assert auditing.night_of(at) == dt.date.fromisoformat(f"2028-{night}")
         assert auditing.night_of(at.astimezone(dt.timezone(dt.timedelta(hours=-9)))) == dt.date.fromisoformat(f"2028-{night}")
+
+    def test_it_is_told_what_was_read_and_why_it_ended(self, ws: Workspace, several: Callable[[int], list[Artifact]]) -> None:
+        """A line for each location, with what ended its night early where something did, and one for each copy that does not match."""
+        made, told = several(3), list[str]()
+        spoil(ws, made[0])
+        ws.now.forward(days=31)
+        auditing.audit(with_audit(ws), budget=2000, locations=["backup"], tell=told.append)
+        auditing.audit(with_audit(ws), budget=9000, locations=["backup"], tell=told.append)
+        assert told[0].startswith(f"{made[0].label} at backup does not match: 'file'")
+        assert told[1:] == [
+            "backup: 2 copies, 2000 bytes read back; the night's budget is used up; the rest is read in the nights that follow",
+            "backup: 1 copies, 1000 bytes read back",
+        ]
 
 
 class TestTheBudget:
@@ -288,6 +332,24 @@ class TestDamage:
         assert auditing.audit(with_audit(ws), locations=["backup"]).copies == 1
         assert states(ws) == [CopyState.VERIFIED, CopyState.TRASHED]
 
+    def test_what_was_removed_and_made_anew_meanwhile_is_another_copy(
+        self, ws: Workspace, several: Callable[[int], list[Artifact]]
+    ) -> None:
+        """A copy that went, and whose successor stands in its place when its turn comes, is not read under the old one's number."""
+        made = several(2)
+        second = copy_of(ws, made[1])
+
+        def anew() -> None:
+            ws.catalogue.change_copy(second.id, state=CopyState.REMOVED)
+            copy = ws.catalogue.start_copy(made[1].id, "backup", second.path, ws.now())
+            ws.catalogue.change_copy(copy.id, state=CopyState.VERIFIED, verified_at=ws.now())
+
+        on(ws, "backup", "read_back", at(0, anew))
+        ws.now.forward(days=31)
+        audited = auditing.audit(with_audit(ws), locations=["backup"])
+        assert (audited.copies, audited.places[0].left) == (1, [f"{made[1].id[:80]}: it does not count any more"])
+        assert ws.catalogue.copies(artifact=made[1].id, location="backup")[0].verified_at == second.verified_at
+
     @pytest.mark.parametrize("change", [{"state": CopyState.TRASHED}, {"verified_at": dt.datetime(2031, 1, 1, tzinfo=dt.UTC)}])
     def test_what_changed_since_it_failed_is_not_judged(
         self, ws: Workspace, several: Callable[[int], list[Artifact]], change: dict[str, Any]
@@ -377,6 +439,7 @@ class TestTheBrake:
         audited = auditing.audit(braked)
         assert (seen, list(audited.braked)) == ([], ["backup"])
         assert {place.location for place in audited.places if place.copies} == {"nas"}
+        assert [place.ended for place in audited.places if place.braked] == ["it is stopped until a person releases it"]
 
     def test_a_person_releases_it(self, braked: Workspace) -> None:
         """With a reason it counts again and is audited again; who and why stay in a receipt."""
@@ -409,6 +472,14 @@ class TestTheBrake:
 class TestALocationThatGoes:
     """Nothing is judged on what cannot be reached."""
 
+    def test_a_place_that_the_site_does_not_know_says_nothing_of_its_copies(self, ws: Workspace, ingested: Artifact) -> None:
+        """A location that was taken out of the site file cannot be read: its copies are neither sound nor damaged."""
+        copy = copy_of(ws, ingested, "nas")
+        space = dataclasses.replace(ws, stores={name: store for name, store in ws.stores.items() if name != "nas"})
+        found = reading.read(space, ingested, copy)
+        assert (found.outcome, found.found) == (reading.Outcome.UNREAD, "the site does not know this location")
+        assert reading.read(ws, ingested, copy).outcome is reading.Outcome.MATCHES
+
     def test_another_medium_in_its_place_is_not_read(self, ws: Workspace, several: Callable[[int], list[Artifact]]) -> None:
         """An empty mount point, or another disk: the location is told, nothing is read, marked or braked, and the others are audited."""
         several(3)
@@ -421,6 +492,7 @@ class TestALocationThatGoes:
         assert {place.location: bool(place.ended) for place in audited.places} == {
             "nas": False, "backup": True, "partner": False, "cold": False
         }  # fmt: skip
+        assert [place.left for place in audited.places] == [[], [], [], []]
         assert ws.catalogue.copies(location="backup") == copies
         assert ws.catalogue.brakes() == {}
 
@@ -439,6 +511,15 @@ class TestALocationThatGoes:
         assert next(place for place in audited.places if place.location == "backup").ended
         assert (len(audited.suspect), audited.braked) == (0, {})
 
+    def test_a_mount_that_goes_sets_no_brake(self, ws: Workspace, several: Callable[[int], list[Artifact]]) -> None:
+        """However few failures stop an audit: files that are gone because the mount is are none, and nobody has to release it."""
+        spoil(ws, several(3)[0])
+        root = ws.stores["backup"].store.root
+        on(ws, "backup", "read_back", at(1, lambda: root.rename(root.with_name("unmounted"))))
+        ws.now.forward(days=31)
+        audited = auditing.audit(with_audit(ws, brake={"failures": 1, "share": 0.1}), locations=["backup"])
+        assert (audited.copies, len(audited.places[0].left), audited.braked, ws.catalogue.brakes()) == (1, 1, {}, {})
+
     def test_a_mount_that_goes_at_the_end(self, ws: Workspace, several: Callable[[int], list[Artifact]]) -> None:
         """What failed on a location that went away before it was judged stays as it was."""
         spoil(ws, several(1)[0])
@@ -446,6 +527,14 @@ class TestALocationThatGoes:
         ws.now.forward(days=31)
         audited = auditing.audit(with_audit(ws), locations=["backup"], tell=lambda _line: marker.unlink(missing_ok=True))
         assert (states(ws), len(audited.places[0].unjudged)) == ([CopyState.VERIFIED], 1)
+
+    def test_a_location_that_goes_after_all_of_it_matched(self, ws: Workspace, several: Callable[[int], list[Artifact]]) -> None:
+        """Its last copy matches, and then it shows no identity any more: everything was read, and nothing is to be judged there."""
+        several(1)
+        on(ws, "backup", "read_back", at(0, (ws.stores["backup"].store.root / MARKER).unlink))
+        ws.now.forward(days=31)
+        audited = auditing.audit(with_audit(ws), locations=["backup"])
+        assert (audited.copies, audited.places[0].ended) == (1, "")
 
     def test_a_location_that_answers_badly_ends_its_night(
         self, ws: Workspace, several: Callable[[int], list[Artifact]], monkeypatch: pytest.MonkeyPatch
@@ -460,6 +549,8 @@ class TestALocationThatGoes:
         assert (audited.copies, len(audited.places[0].left)) == (0, 2)
         assert "2 copies could not be read" in audited.places[0].ended
         assert ws.catalogue.copies() == copies
+        with ws.catalogue.engine.connect() as db:
+            assert db.execute(sa.select(tables.audit_night)).all() == [], "nothing was read in this night"
 
     @pytest.mark.usefixtures("ingested")
     def test_a_catalogue_that_is_away_is_an_error(self, ws: Workspace) -> None:

@@ -19,9 +19,10 @@ from sqlalchemy.exc import StatementError
 
 from coldchain.copies import Artifact, CopyState
 from coldchain.dataset import Dataset, Project
-from coldchain.errors import ColdchainError, ConfigurationError, LeaseTaken, NotInCatalogue
+from coldchain.errors import ColdchainError, ConfigurationError, LeaseTaken, NotInCatalogue, RemovalRefused
 from coldchain.holds import Use
 from coldchain.levels import Level
+from coldchain.policy import Ground
 from coldchain.provenance import Activity
 from coldchain.sql import leases, tables
 from coldchain.sql.catalogue import SqlCatalogue
@@ -136,14 +137,14 @@ def test_artifacts_come_newest_last(catalogue: SqlCatalogue) -> None:
     assert len(catalogue.artifacts(level=Level.RAW)) == 1
 
 
-def test_one_copy_at_a_location_until_it_is_removed(catalogue: SqlCatalogue) -> None:
+def test_one_copy_at_a_location_until_it_is_removed(catalogue: SqlCatalogue, gone: Callable[[list[int]], str]) -> None:
     """Starting a copy where one is gives that one; after its removal, a new one."""
     catalogue.record(activity(), artifact(), "scratch", NOW)
     one = catalogue.start_copy(artifact().id, "nas", "p", NOW)
     assert catalogue.start_copy(artifact().id, "nas", "p", NOW) == one
     catalogue.change_copy(one.id, state=CopyState.TRASHED)
     assert catalogue.start_copy(artifact().id, "nas", "p", NOW).id == one.id
-    catalogue.close_removals([one.id], {}, "ada", NOW)
+    gone([one.id])
     assert catalogue.start_copy(artifact().id, "nas", "p", NOW).id != one.id
 
 
@@ -167,15 +168,71 @@ def test_copies_are_found_by_artifact_place_and_state(catalogue: SqlCatalogue) -
     assert (found.verified_at, found.due_at, found.protection, found.detail) == (NOW, NOW, "immutable", "d")
 
 
-def test_removal_and_receipt_are_one_step(catalogue: SqlCatalogue) -> None:
-    """A receipt that cannot be kept leaves the copies as they were."""
+def trashed(catalogue: SqlCatalogue) -> int:
+    """A copy in the trash."""
     copy = catalogue.record(activity(), artifact(), "nas", NOW)
-    receipt = {"removed": ["x"]}
-    digest = catalogue.close_removals([], receipt, "ada", NOW)
-    with pytest.raises(sa.exc.IntegrityError):
-        catalogue.close_removals([copy.id], receipt, "ada", NOW)
-    assert catalogue.copies()[0].state is CopyState.COPYING
-    assert [each["digest"] for each in catalogue.receipts("removal")] == [digest]
+    return catalogue.change_copy(copy.id, state=CopyState.TRASHED).id
+
+
+def test_a_receipt_says_what_was_written_down_before_the_bytes_went(catalogue: SqlCatalogue) -> None:
+    """The latest account of each copy, the policy, who and when; then nothing is being deleted any more."""
+    copy = trashed(catalogue)
+    catalogue.begin_deletion(copy, {"copy": copy, "why": "first"})
+    catalogue.begin_deletion(copy, {"copy": copy, "why": "due", "at": NOW})
+    assert catalogue.deleting(copy)
+    digest = catalogue.close_removals([copy], "lab v1", "ada", NOW)
+    (receipt,) = catalogue.receipts("removal")
+    assert receipt["removed"] == [{"copy": copy, "why": "due", "at": str(NOW)}]
+    assert (receipt["policy"], receipt["who"], receipt["digest"]) == ("lab v1", "ada", digest)
+    assert catalogue.copies()[0].state is CopyState.REMOVED
+    assert not catalogue.deleting(copy)
+
+
+def test_removal_and_receipt_are_one_step(catalogue: SqlCatalogue) -> None:
+    """A receipt that cannot be kept leaves the copies as they were, and their accounts too."""
+    copy = trashed(catalogue)
+    catalogue.begin_deletion(copy, {"copy": copy})
+    with pytest.raises(sa.exc.StatementError, match="without a time zone"):
+        catalogue.close_removals([copy], "lab v1", "ada", NOW.replace(tzinfo=None))
+    assert catalogue.copies()[0].state is CopyState.TRASHED
+    assert catalogue.deleting(copy)
+    assert catalogue.receipts("removal") == []
+
+
+@pytest.mark.parametrize("state", sorted(set(CopyState) - {CopyState.TRASHED}))
+def test_only_what_is_in_the_trash_is_deleted(catalogue: SqlCatalogue, state: CopyState) -> None:
+    """A copy that came back meanwhile, or was removed before, keeps its state: neither an account nor a receipt is written."""
+    copy = trashed(catalogue)
+    catalogue.begin_deletion(copy, {"copy": copy})
+    catalogue.change_copy(copy, state=state)
+    for act in (lambda: catalogue.begin_deletion(copy, {}), lambda: catalogue.close_removals([copy], "lab v1", "ada", NOW)):
+        with pytest.raises(RemovalRefused, match="not in the trash"):
+            act()
+    assert catalogue.copies()[0].state is state
+    assert catalogue.receipts("removal") == []
+
+
+def test_a_copy_that_comes_back_is_not_being_deleted(catalogue: SqlCatalogue) -> None:
+    """Its account is forgotten: what is put in the trash again later begins anew, and gets no receipt without an account."""
+    copy = trashed(catalogue)
+    catalogue.begin_deletion(copy, {"copy": copy})
+    catalogue.change_copy(copy, state=CopyState.VERIFIED)
+    catalogue.change_copy(copy, state=CopyState.TRASHED)
+    assert not catalogue.deleting(copy)
+    with pytest.raises(RemovalRefused, match="never begun"):
+        catalogue.close_removals([copy], "lab v1", "ada", NOW)
+    assert catalogue.copies()[0].state is CopyState.TRASHED
+
+
+def test_a_removal_ends_what_people_were_told_of_it(catalogue: SqlCatalogue) -> None:
+    """With the receipt its proposal is closed, and nobody is asked for a copy that is gone; what was told of others stays open."""
+    copy = trashed(catalogue)
+    other = catalogue.start_copy(artifact().id, "cold", "p", NOW).id
+    catalogue.propose([(copy, Ground.ORIGINAL_STANDS), (other, Ground.ORIGINAL_STANDS)], "digest", NOW)
+    catalogue.begin_deletion(copy, {"copy": copy})
+    assert len(catalogue.proposals()) == 2
+    catalogue.close_removals([copy], "lab v1", "ada", NOW)
+    assert [proposal.copy for proposal in catalogue.proposals()] == [other]
 
 
 def test_receipts_are_kept_with_who_and_when(catalogue: SqlCatalogue) -> None:

@@ -102,10 +102,10 @@ def test_a_closed_proposal_keeps_when_and_why(catalogue: SqlCatalogue, copies: l
     assert [(row.closed_at, row.closed_why) for row in rows] == [(NOW + DAY, "in demand"), (NOW + DAY, "held"), (None, "")]
 
 
-def test_a_removal_closes_its_proposals(catalogue: SqlCatalogue, copies: list[int]) -> None:
+def test_a_removal_closes_its_proposals(catalogue: SqlCatalogue, copies: list[int], gone: Callable[[list[int]], str]) -> None:
     """What is gone is no longer asked about; the others stay open."""
     tell(catalogue, copies)
-    catalogue.close_removals(copies[:2], {}, "ada", NOW)
+    gone(copies[:2])
     assert [each.copy for each in catalogue.proposals()] == copies[2:]
     assert [copy.state for copy in catalogue.copies()] == [CopyState.REMOVED, CopyState.REMOVED, CopyState.VERIFIED]
 

@@ -77,8 +77,19 @@ def test_pressure_gives_the_day_up_to_which_copies_go(catalogue: SqlCatalogue, s
     trashed = stock("ff", places=["scratch"], due=NOW, size=100)
     catalogue.change_copy(only(catalogue, trashed), state=CopyState.TRASHED)
     wanted = {1: 1, 100: 1, 101: 2, 200: 2, 300: 3, 301: 3}
-    assert {size: catalogue.pressure("scratch", size) for size in wanted} == {size: NOW + days * DAY for size, days in wanted.items()}
-    assert catalogue.pressure("cold", 1) is None
+    assert {size: catalogue.pressure("scratch", size, NOW) for size in wanted} == {size: NOW + days * DAY for size, days in wanted.items()}
+    assert catalogue.pressure("cold", 1, NOW) is None
+
+
+def test_what_is_held_frees_nothing(catalogue: SqlCatalogue, stock: Stock) -> None:
+    """A hold that lasts, or that ends today somewhere on Earth, leaves its dataset out of the sum; one that ended does not."""
+    stock("aa", dataset="PRJ-0001/PLATE-A", places=["scratch"], due=NOW + DAY, size=100)
+    stock("bb", dataset="PRJ-0001/PLATE-B", places=["scratch"], due=NOW + 2 * DAY, size=100)
+    held = catalogue.add_hold("PRJ-0001/PLATE-A", "wait", "ada", NOW.date())
+    assert catalogue.pressure("scratch", 1, NOW) == NOW + 2 * DAY
+    assert catalogue.pressure("scratch", 1, NOW + 2 * DAY) == NOW + DAY
+    catalogue.end_hold(held.id)
+    assert catalogue.pressure("scratch", 1, NOW) == NOW + DAY
 
 
 def test_what_falls_due_soon_comes_first_due_first(catalogue: SqlCatalogue, stock: Stock) -> None:
@@ -102,10 +113,10 @@ def test_days_are_set_in_one_step(catalogue: SqlCatalogue, stock: Stock) -> None
     assert [copy.due_at for copy in catalogue.copies()] == [NOW + DAY, None]
 
 
-def test_pages_of_copies_leave_out_what_is_removed(catalogue: SqlCatalogue, stock: Stock) -> None:
+def test_pages_of_copies_leave_out_what_is_removed(catalogue: SqlCatalogue, stock: Stock, gone: Callable[[list[int]], str]) -> None:
     """Each copy that is not removed comes once, by its number."""
     numbers = [only(catalogue, stock(digest)) for digest in ("aa", "bb", "cc", "dd")]
-    catalogue.close_removals([numbers[1]], {}, "ada", NOW)
+    gone([numbers[1]])
     first = catalogue.copies_page(0, 2)
     assert [copy.id for copy in first] == [numbers[0], numbers[2]]
     assert [copy.id for copy in catalogue.copies_page(first[-1].id, 2)] == [numbers[3]]

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from coldchain.choices import Choice
 from coldchain.copies import CopyState
+from coldchain.levels import Level
+from coldchain.media import State, Whereabouts
 from coldchain.policy import Ground
 from coldchain.proposals import Answer
 from coldchain.sql.catalogue import SqlCatalogue
@@ -24,7 +27,7 @@ Fill = Callable[[int, int, int], list[str]]
 
 QUESTIONS: dict[str, Callable[[SqlCatalogue], object]] = {
     "due_datasets": lambda c: c.due_datasets(NOW - dt.timedelta(days=1), {"l1": NOW - dt.timedelta(days=1)}),
-    "pressure": lambda c: c.pressure("l1", 5),
+    "pressure": lambda c: c.pressure("l1", 5, NOW),
     "falling_due": lambda c: c.falling_due(NOW, NOW + dt.timedelta(days=1), 5),
     "count_due": lambda c: c.count_due(NOW, NOW + dt.timedelta(days=1)),
     "damaged": lambda c: c.copies(states=[CopyState.SUSPECT, CopyState.LOST]),
@@ -42,9 +45,16 @@ QUESTIONS: dict[str, Callable[[SqlCatalogue], object]] = {
     "proposals": lambda c: c.proposals(notice=2, dataset="PRJ-0001/D000000"),
     "answer": lambda c: c.answer(2, Answer.YES, "ada", "here", "", NOW, datasets=["PRJ-0001/D000000"]),
     "close_proposals": lambda c: c.close_proposals({5001: "held"}, NOW),
-    "close_removals": lambda c: c.close_removals([7, 8], {}, "ada", NOW),
+    "begin_deletion": lambda c: c.begin_deletion(7, {}),
+    "deleting": lambda c: c.deleting(7),
+    "close_removals": lambda c: c.close_removals([7], "lab v1", "ada", NOW),
     "set_due": lambda c: c.set_due([(9, NOW)]),
     "totals": lambda c: c.totals(),
+    "save_medium": lambda c: c.save_medium(Whereabouts("l1", State.OUT, NOW)),
+    "artifacts": lambda c: c.artifacts("PRJ-0001/D000001"),
+    "makings": lambda c: c.makings("PRJ-0001/D000001"),
+    "choices": lambda c: c.choices("PRJ-0001/D000001"),
+    "choose": lambda c: c.choose([Choice("PRJ-0001/D000001", Level.RAW, f"PRJ-0001/D000001/raw@{16:064}", "ada", "why", NOW)], "test"),
     "last_receipt": lambda c: c.last_receipt("sweep"),
 }
 
@@ -92,8 +102,9 @@ def filled(catalogue: SqlCatalogue, fill: Fill) -> SqlCatalogue:
     catalogue.propose(told, "p", NOW)
     catalogue.close_proposals({proposal.id: "held" for proposal in catalogue.proposals()}, NOW)
     catalogue.propose(told[:2], "p", NOW)
+    catalogue.change_copy(7, state=CopyState.TRASHED)
     for number in range(2000):
-        catalogue.add_receipt("sweep" if number == 7 else "removal", {"number": number}, "ada", NOW)
+        catalogue.add_receipt({7: "sweep", 8: "removal", 9: "answer"}.get(number, "project"), {"number": number}, "ada", NOW)
     with catalogue.writing.begin() as db:
         db.execute(sa.text("update artifact set check_at = '1970-01-01 00:00:00.000000' where id < 20"))
     with catalogue.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from coldchain.choices import Choice
 from coldchain.copies import CopyState, Total
 from coldchain.errors import ColdchainError
 from coldchain.levels import Level
@@ -86,6 +87,10 @@ def test_an_older_catalogue_is_brought_up_to_date(old: str) -> None:
     assert catalogue.due_datasets(NOW, {}) == [DATASET]
     assert [copy.state for copy in catalogue.copies()] == ["verified", "verified", "trashed", "removed"]
     assert [receipt["who"] for receipt in catalogue.receipts("removal")] == ["ada"]
+    assert catalogue.choices() == [], "nobody chose before; the newest was current"
+    newest = catalogue.artifacts(DATASET)[-1]
+    catalogue.choose([Choice(DATASET, newest.level, newest.id, "ada", "why", NOW)], "test")
+    assert [choice.artifact for choice in catalogue.choices(DATASET)] == [newest.id]
     catalogue.close()
 
 

@@ -97,11 +97,11 @@ def test_what_is_made_from_it_is_looked_at_too(catalogue: SqlCatalogue, stock: S
     assert catalogue.to_review(NOW, 9) == [B, "PRJ-0001/PLATE-C"]
 
 
-def test_a_removal_has_it_looked_at_again(catalogue: SqlCatalogue, stock: Stock) -> None:
+def test_a_removal_has_it_looked_at_again(catalogue: SqlCatalogue, stock: Stock, gone: Callable[[list[int]], str]) -> None:
     """A removal is a change of state."""
     artifact = stock("aa")
     reviewed(catalogue, artifact)
-    catalogue.close_removals([only(catalogue, artifact)], {}, "ada", NOW)
+    gone([only(catalogue, artifact)])
     assert catalogue.to_review(NOW, 9) == [A]
 
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,21 +28,13 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system of 4 MB."""
-    point = tmp_path / "small"
-    point.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", point], check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small file system: {mounted.stderr.strip()}")
-    yield point
-    subprocess.run(["umount", point], check=True)
-
-
 def _stats(folder: Path) -> dict[str, tuple[int, int, int]]:
     found = {name: (folder / name).lstat() for name in files.names_below(folder)}
     return {name: (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in found.items()}
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_copies_every_byte_under_every_name(source: Path, tmp_path: Path) -> None:
@@ -78,36 +69,45 @@ def test_a_second_run_writes_nothing(source: Path, tmp_path: Path) -> None:
     assert _stats(source) == before
 
 
-@pytest.mark.parametrize("damage", ["short", "other bytes", "gone"])
+@pytest.mark.parametrize("damage", ["short", "long", "other bytes", "gone"])
 def test_a_cut_off_run_is_completed(source: Path, tmp_path: Path, damage: str) -> None:
     """A file that was cut off, or holds other bytes of the same size, is written again; the others are left alone."""
     names, target = files.names_below(source), tmp_path / "target"
-    files.copy_tree(source, target, names)
+    whole = files.copy_tree(source, target, names)
     standing, victim = _stats(target), target / "a/b/c/d/deep"
     size = victim.stat().st_size
-    victim.write_bytes({"short": b"x", "other bytes": b"x" * size, "gone": b""}[damage])
+    victim.write_bytes({"short": b"x", "long": b"x" * 2 * size, "other bytes": b"x" * size, "gone": b""}[damage])
     if damage == "gone":
         victim.unlink()
-    manifest = files.copy_tree(source, target, names)
-    assert files.hash_tree(target, names) == manifest
+    assert files.copy_tree(source, target, names) == files.hash_tree(target, names) == whole
     assert {name for name, stat in _stats(target).items() if stat != standing[name]} == {"a/b/c/d/deep"}
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    """A file to which the instrument still writes is refused; nothing of it counts."""
-    (tmp_path / "source").mkdir()
-    growing = tmp_path / "source" / "growing"
-    growing.write_bytes(b"x" * 100)
-    with files._open_regular(growing) as handle:
-        before = os.fstat(handle)
-        with growing.open("ab") as writer:
-            writer.write(b"more")
-        with pytest.raises(InputError, match="changed while it was read"):
-            files._refuse_change(growing, before, os.fstat(handle))
+def test_half_a_tree_left_by_a_cut_off_run_gets_its_times(source: Path, tmp_path: Path) -> None:
+    """A run that was cut off between a file's bytes and its times is completed by its times alone."""
+    names, target = files.names_below(source), tmp_path / "target"
+    files.copy_tree(source, target, names)
+    os.utime(target / "empty", ns=(1, 1))
+    os.utime(target / "a/b/c/d/deep", ns=(1, 1))
+    files.copy_tree(source, target, names)
+    assert {name: stat[1] for name, stat in _stats(target).items()} == {name: stat[1] for name, stat in _stats(source).items()}
 
 
-def test_growth_during_a_copy_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The copy itself looks again at the file it read, after it was read."""
+def test_no_file_stays_open(source: Path, tmp_path: Path) -> None:
+    """What was opened is closed, also where a file is refused in the middle of a batch."""
+    names, before = files.names_below(source), _open_files()
+    files.hash_tree(tmp_path / "target", list(files.copy_tree(source, tmp_path / "target", names).entries))
+    with pytest.raises(IntegrityError):
+        files.copy_tree(source, tmp_path / "other", [*names, "none"])
+    with pytest.raises(UnsafePathError):
+        files.read_back(Path("/dev/null"))
+    assert files.read_small(source / "empty") == b""
+    assert _open_files() == before
+
+
+@pytest.mark.parametrize("writes", [b"more", b""])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: bytes) -> None:
+    """A file to which the instrument still writes is refused, also where its size is the same: the copy looks again after it read."""
     (tmp_path / "source").mkdir()
     growing = tmp_path / "source" / "growing"
     growing.write_bytes(b"x" * 100)
@@ -116,12 +116,31 @@ def test_growth_during_a_copy_is_noticed(tmp_path: Path, monkeypatch: pytest.Mon
     def instrument_writes(handle: int, blocks: list[memoryview]) -> int:
         count = readv(handle, blocks)
         with growing.open("ab") as writer:
-            writer.write(b"" if count else b"more")
+            writer.write(b"" if count else writes)
+        if not count and not writes:
+            os.utime(growing)
         return count
 
     monkeypatch.setattr(os, "readv", instrument_writes)
     with pytest.raises(InputError, match="changed while it was read"):
         files.copy_tree(tmp_path / "source", tmp_path / "target", ["growing"])
+
+
+def test_a_disk_that_gives_fewer_bytes_than_a_file_has_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that says too early that a file ends does not make a shorter file of it."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_bytes(b"x" * 100)
+    monkeypatch.setattr(os, "readv", lambda _handle, _blocks: 0)
+    with pytest.raises(InputError, match="0 of them read"):
+        files.copy_tree(tmp_path / "source", tmp_path / "target", ["file"])
+
+
+def test_a_disk_that_takes_few_bytes_at_a_time_gets_all(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may write less than it was given; the rest is written then."""
+    names, write = files.names_below(source), os.write
+    monkeypatch.setattr(os, "write", lambda handle, content: write(handle, content[:1000]))
+    assert files.copy_tree(source, tmp_path / "target", names) == files.hash_tree(tmp_path / "target", names)
+    assert (tmp_path / "target" / "a/b/c/d/deep").read_bytes() == (source / "a/b/c/d/deep").read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["link to a file", "link to a folder", "dangling link", "pipe", "socket"])
@@ -185,7 +204,7 @@ def test_deep_folders(tmp_path: Path) -> None:
 
 
 def test_every_folder_is_made_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy fsyncs every file and every folder on the way, those without files of their own too."""
+    """A copy, and reading back, fsync every file and every folder on the way, those without files of their own too."""
     (tmp_path / "source/a/b").mkdir(parents=True)
     (tmp_path / "source/a/b/file").write_bytes(b"x")
     synced, fsync = set(), os.fsync
@@ -196,8 +215,12 @@ def test_every_folder_is_made_durable(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "fsync", seen)
     target = tmp_path.resolve() / "target"
+    every = {str(target / part) for part in ("", "a", "a/b", "a/b/file")}
     files.copy_tree(tmp_path / "source", target, ["a/b/file"])
-    assert synced == {str(target / part) for part in ("", "a", "a/b", "a/b/file")}
+    assert synced == every
+    synced.clear()
+    files.hash_tree(target, ["a/b/file"])
+    assert synced == every
 
 
 def test_a_full_disk_is_said_and_resumed(tmp_path: Path, small_disk: Path) -> None:
@@ -310,6 +333,15 @@ def test_a_failing_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "readv", broken)
     with pytest.raises(IntegrityError, match="does not give a file's bytes back"):
         files.read_back(tmp_path / "file")
+
+
+def test_stamps_are_of_the_same_files_in_the_same_order(source: Path) -> None:
+    """Sizes and times come with the listing, under the same names."""
+    os.utime(source / "empty", ns=(1, 2))
+    stamps = files.stamps_below(source)
+    assert list(stamps) == files.names_below(source)
+    for name, stamp in stamps.items():
+        assert stamp == ((source / name).lstat().st_size, (source / name).lstat().st_mtime_ns)
 
 
 def test_names_in_order_of_their_bytes(source: Path) -> None:

@@ -150,6 +150,11 @@ WRONG = {
         11,
         "rules.3",
     ),
+    "a rule for a class that has one": (
+        WHOLE.replace("rules:\n", "rules:\n" + 2 * "  - levels: [masks]\n    classes: [pilot]\n    wanted: {copies: 2}\n"),
+        7,
+        "rules.1",
+    ),
     "readings too far apart": (WHOLE + "audit: {every_days: 90}\n", 11, "audit.every_days"),
     "readings at a location too far apart": (WHOLE + "audit:\n  locations:\n    cold: 180\n", 13, "audit.locations.cold"),
     "readings too far apart for one rule": (SHORT + "audit: {every_days: 20}\n", 11, "audit.every_days"),
@@ -192,6 +197,7 @@ def test_a_contradiction_says_what_is_expected_and_what_to_try(tmp_path: Path) -
     said = complaint(tmp_path, WHOLE.replace(RAW, RAW + "\n    lifetime: {years: 9}"))
     assert "raw, release cannot be made again (expected at least 10, the `protected_years`, got 9)" in said
     assert "try put it before them, or take it out" in complaint(tmp_path, WHOLE + "  - levels: [raw]\n    wanted: {copies: 2}\n")
+    assert "below 20, the `verified_within_days` of rules.1, got 20" in complaint(tmp_path, SHORT + "audit: {every_days: 20}\n")
 
 
 def test_a_level_without_a_rule_is_named(tmp_path: Path) -> None:
@@ -218,14 +224,40 @@ def test_rules_for_single_origins_stand_for_all_together(tmp_path: Path) -> None
         assert load(tmp_path, whole).rule(Level.CORRECTED, Project(id="PRJ-0001", origin=origin)).remake is (origin in {"own", "public"})
 
 
-def test_a_rule_that_holds_in_part_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "before",
+    [
+        "  - levels: [masks]\n    wanted: {copies: 2}\n",
+        "  - levels: [masks]\n    classes: [pilot]\n    wanted: {copies: 2}\n",
+        "  - levels: [masks]\n    origins: [own]\n    wanted: {copies: 2}\n",
+    ],
+)
+def test_a_rule_that_holds_in_part_is_taken(tmp_path: Path, before: str) -> None:
     """A rule that speaks of something that those before it do not speak of is no contradiction."""
-    special = WHOLE.replace("rules:\n", "rules:\n  - levels: [masks]\n    classes: [pilot]\n    wanted: {copies: 2}\n")
-    assert len(load(tmp_path, special).rules) == 4
+    assert len(load(tmp_path, WHOLE.replace("rules:\n", "rules:\n" + before)).rules) == 4
+
+
+def test_classes_have_rules_of_their_own(tmp_path: Path) -> None:
+    """A rule for one class hides none for another, nor one that speaks of a class more."""
+    rule = "  - levels: [masks]\n    classes: [{}]\n    wanted: {{copies: {}}}\n"
+    both = WHOLE.replace("rules:\n", "rules:\n" + rule.format("pilot", 2) + rule.format("pilot, thesis", 3))
+    policy = load(tmp_path, both)
+    copies = {
+        name: policy.rule(Level.MASKS, Project(id="PRJ-0001", retention_class=name)).wanted.copies for name in ("pilot", "thesis", "x")
+    }
+    assert copies == {"pilot": 2, "thesis": 3, "x": 1}
 
 
 @pytest.mark.parametrize(
-    "more", ["audit: {every_days: 89}", "high_water: {after_days: 30}", "    lifetime: {years: 1}", "    lifetime: {years: 100}"]
+    "more",
+    [
+        "audit: {every_days: 89}",
+        "high_water: {after_days: 30}",
+        "    lifetime: {years: 1}",
+        "    lifetime: {years: 100}",
+        "    lifetime: {years: 1, approval: none}",
+        "approvers: [Ada, Grace]",
+    ],
 )
 def test_what_just_fits_is_taken(tmp_path: Path, more: str) -> None:
     """The last value before a refusal is taken."""
@@ -256,6 +288,13 @@ def test_the_first_rule_that_fits_holds(tmp_path: Path) -> None:
     assert policy.rule(Level.STANDARD, pilot).wanted.copies == 2
     assert policy.rule(Level.STANDARD, pilot.model_copy(update={"retention_class": "standard"})).wanted.copies == 1
     assert policy.rule(Level.STANDARD, Project(id="PRJ-0001", retention_class="pilot")).wanted.copies == 1
+
+
+def test_a_rule_may_have_a_purge_and_approvers_of_its_own(tmp_path: Path) -> None:
+    """What a rule says of them holds for it; where it says nothing, the policy's own do."""
+    policy = load(tmp_path, WHOLE + "    purge: {after_days: 5}\n    approvers: [Grace]\npurge: {after_days: 9}\napprovers: [Ada]\n")
+    assert [policy.purge_of(rule).after_days for rule in policy.rules] == [9, 9, 5]
+    assert [policy.approvers_of(rule) for rule in policy.rules] == [("Ada",), ("Ada",), ("Grace",)]
 
 
 def test_a_policy_cannot_be_changed() -> None:
@@ -350,3 +389,10 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path / "policy.yaml")], capture_output=True, text=True, timeout=60, check=False
     )
     assert "not a file" in ran.stderr
+
+
+def test_a_complaint_of_what_is_not_one_value_says_no_value(tmp_path: Path) -> None:
+    """A rule that never holds is wrong as a whole: nothing is said to have been got."""
+    said = complaint(tmp_path, WHOLE + "  - levels: [raw, masks]\n    wanted: {copies: 2}\n")
+    assert "never holds" in said
+    assert "got None" not in said

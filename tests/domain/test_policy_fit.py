@@ -88,7 +88,28 @@ WRONG: dict[str, tuple[str, dict[str, dict[str, Any]], int, str, str]] = {
         "purge.after_days",
         "together below 32, the purge_age_days of scratch, got 30 + 0 + 2 = 32",
     ),
-    "an audit of nowhere": (WHOLE + "audit: {locations: {attic: 60}}\n", {}, 11, "audit.locations.attic", "expected one of "),
+    "what is asked for waits longer than the cluster": (
+        WHOLE + "purge: {after_days: 5, idle_days: 58}\n",
+        {},
+        11,
+        "purge.idle_days",
+        "got 58 + 0 + 2 = 60",
+    ),
+    "an audit of scratch": (WHOLE + "audit: {locations: {scratch: 60}}\n", {}, 11, "audit.locations.scratch", "never counts"),
+    "what is asked for waits as long": (
+        WHOLE + "purge: {after_days: 58, idle_days: 58}\n",
+        {},
+        11,
+        "purge.after_days",
+        "got 58 + 0 + 2 = 60",
+    ),
+    "an audit of nowhere": (
+        WHOLE + "audit: {locations: {attic: 60}}\n",
+        {},
+        11,
+        "audit.locations.attic",
+        "the site has no such location (expected one of nas, cold, backup, got attic)",
+    ),
 }
 
 
@@ -130,6 +151,7 @@ def test_media_and_off_site_have_to_come_from_one_choice(tmp_path: Path) -> None
         "purge: {after_days: 57}\n",
         "purge: {after_days: 50, notice_days: 7.5}\n",
         "purge: {after_days: 50, grace_days: 90}\n",
+        "purge: {after_days: 5, idle_days: 57}\n",
         "audit: {locations: {cold: 60}}\n",
         PURGED.format(57, 0),
     ],

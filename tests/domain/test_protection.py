@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from coldchain.errors import ProtectionError
-from coldchain.location import Protection
 from coldchain.manifest import MANIFEST
 from coldchain.protection import probe, protect, release
+from coldchain.store import Protection
 
 NOBODY = 65534
 HOLES = ("add a file", "write or truncate a file", "rename or delete a file")
@@ -77,7 +77,7 @@ def _cannot_start(found: subprocess.CompletedProcess[str]) -> bool:
     return "No module named" in found.stderr or any(words in said for words in ("Permission denied", "cannot open shared object"))
 
 
-PROTECT = "import sys; from pathlib import Path; from coldchain import protection as p; from coldchain.location import Protection as P; "
+PROTECT = "import sys; from pathlib import Path; from coldchain import protection as p; from coldchain.store import Protection as P; "
 
 
 def test_immutable_holds_against_root(immutable: Path) -> None:

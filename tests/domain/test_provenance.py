@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
+
+import pytest
 
 from coldchain import provenance
 from coldchain.copies import Artifact
@@ -80,6 +83,20 @@ def test_a_hostile_value_stays_in_its_cell() -> None:
     rows = [line for line in provenance.readme(hostile, activity).splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 13
     assert all(line.endswith("|") for line in rows)
+
+
+def test_two_builds_of_one_version_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed is known by its files: a changed one is another build, whatever the version says."""
+    digests = set()
+    for content in ("one", "two", "one"):
+        installed = tmp_path / content / "coldchain-0.1.0.dist-info"
+        installed.mkdir(parents=True, exist_ok=True)
+        (installed / "METADATA").write_text("Metadata-Version: 2.4\nName: coldchain\nVersion: 0.1.0\n")
+        (installed / "RECORD").write_text(f"coldchain/node.py,sha256={content},1\n")
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(tmp_path / content)
+            digests.add(provenance.build_digest.__wrapped__())
+    assert len(digests) == 2
 
 
 def test_who_and_hardware_are_known() -> None:

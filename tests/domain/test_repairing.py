@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from coldchain import auditing, making, repairing, transfer
+from coldchain import auditing, inspecting, making, repairing, transfer
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.dataset import Project
+from coldchain.dataset import Dataset, Project
 from coldchain.errors import EgressRefused, InputError, IntegrityError, LeaseTaken, LocationUnreachable, NotInCatalogue, OutOfSpace, Refused
 from coldchain.files import no_progress
 from coldchain.holds import Use
 from coldchain.levels import Level
-from coldchain.location import Protection
 from coldchain.manifest import MANIFEST
 from coldchain.policy import Policy
 from coldchain.protection import protect, release
+from coldchain.store import Protection
 from coldchain.store_posix import MARKER
 from coldchain.testing.faults import FaultyStore, fill_up, flip_bit, lose_bytes, vanish
 from coldchain.workspace import Workspace
@@ -44,7 +44,7 @@ def spoil(ws: Workspace, artifact: Artifact, location: str, *names: str) -> Copy
     for name in names or (SECOND,):
         flip_bit(folder / name)
     protect(folder, ws.site.location(location).protection)
-    return transfer.doubt(ws, copy_of(ws, artifact, location), "its bytes are wrong")
+    return inspecting.doubt(ws, copy_of(ws, artifact, location), "its bytes are wrong")
 
 
 def every_byte(ws: Workspace, location: str) -> set[bytes]:
@@ -55,7 +55,7 @@ def every_byte(ws: Workspace, location: str) -> set[bytes]:
 def whole(ws: Workspace, artifact: Artifact, location: str) -> bool:
     """Whether a copy is verified, and its bytes are on the disk."""
     copy = copy_of(ws, artifact, location)
-    return copy.state is CopyState.VERIFIED and not transfer.mismatches(ws.store(location), artifact, copy, no_progress)
+    return copy.state is CopyState.VERIFIED and not inspecting.mismatches(ws.store(location), artifact, copy, no_progress)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ class TestRepair:
     def test_a_lost_copy_is_made_again(self, ws: Workspace, copied: Artifact) -> None:
         """A copy whose folder is gone comes back; there is nothing to set aside."""
         ws.stores["backup"].store.move(copied.folder, "elsewhere")
-        lost = transfer.doubt(ws, copy_of(ws, copied, "backup"), "gone")
+        lost = inspecting.doubt(ws, copy_of(ws, copied, "backup"), "gone")
         assert lost.state is CopyState.LOST
         repairing.repair(ws, lost)
         assert whole(ws, copied, "backup")
@@ -118,7 +118,7 @@ class TestRepair:
     def test_a_lost_copy_that_is_found_again_is_only_read(self, ws: Workspace, copied: Artifact) -> None:
         """Where the folder is back with every byte, nothing is copied or moved."""
         ws.stores["backup"].store.move(copied.folder, "elsewhere")
-        lost = transfer.doubt(ws, copy_of(ws, copied, "backup"), "gone")
+        lost = inspecting.doubt(ws, copy_of(ws, copied, "backup"), "gone")
         ws.stores["backup"].store.move("elsewhere", copied.folder)
         ws.stores["backup"].faults.update(put=vanish, set_aside=vanish, move=vanish)
         assert repairing.repair(ws, lost).state is CopyState.VERIFIED
@@ -130,6 +130,26 @@ class TestRepair:
         repairing.repair(ws, lost)
         assert whole(ws, copied, "backup")
         assert len(ws.catalogue.asides("backup")) == 1
+
+    def test_a_suspect_copy_whose_bytes_match_again_is_made_anew_all_the_same(self, ws: Workspace, copied: Artifact) -> None:
+        """A disk that read wrongly once is not believed because it reads well now: a person lets such a copy count again, no repair."""
+        suspect = inspecting.doubt(ws, copy_of(ws, copied, "backup"), "a flaky cable")
+        repairing.repair(ws, suspect)
+        assert whole(ws, copied, "backup")
+        assert [kept.path for kept in ws.catalogue.asides("backup")] == [repairing.aside(suspect, 1)]
+        assert ws.catalogue.receipts("repair")[0]["from"] == [f"nas:{copied.folder}"]
+
+    def test_what_went_before_at_the_same_place_is_another_copy(self, ws: Workspace, copied: Artifact) -> None:
+        """The artifact was at the backup once, was removed, and came again: it is the copy of now that is repaired."""
+        old = copy_of(ws, copied, "backup")
+        release(ws.stores["backup"].local(old.path))
+        ws.stores["backup"].store.delete(old.path)
+        ws.catalogue.change_copy(old.id, state=CopyState.REMOVED)
+        new = transfer.deliver(ws, copied, "backup")
+        assert new.id != old.id
+        flip_bit(ws.stores["backup"].local(new.path) / SECOND)
+        suspect = inspecting.doubt(ws, new, "its bytes are wrong")
+        assert repairing.repair(ws, suspect).state is CopyState.VERIFIED
 
     def test_a_second_repair_does_nothing(self, ws: Workspace, copied: Artifact) -> None:
         """What is whole is given back as it is, without a receipt or a byte read."""
@@ -203,6 +223,24 @@ class TestSources:
         assert ws.stores["backup"].children(".coldchain/staging") == []
         assert (ws.catalogue.asides(), ws.catalogue.receipts("repair")) == ([], [])
 
+    def test_what_was_written_is_read_back_before_anything_moves(self, ws: Workspace, copied: Artifact) -> None:
+        """The source is sound, and the damaged copy's disk says that it wrote what it did not: the old bytes keep their place."""
+        suspect = spoil(ws, copied, "backup")
+        ws.stores["backup"].faults["put"] = lose_bytes(ws.stores["backup"].store)
+        with pytest.raises(IntegrityError, match="not what is read back"):
+            repairing.repair(ws, suspect)
+        assert copy_of(ws, copied, "backup") == suspect
+        assert ws.stores["backup"].exists(copied.folder)
+        assert ws.stores["backup"].children(".coldchain/staging") == []
+
+    def test_why_no_source_would_do_is_told(self, ws: Workspace, copied: Artifact) -> None:
+        """Where the verified source turns out to be damaged too, the error names it and what is wrong there."""
+        suspect = spoil(ws, copied, "backup")
+        spoil(ws, copied, "nas")
+        ws.catalogue.change_copy(copy_of(ws, copied, "nas").id, state=CopyState.VERIFIED)
+        with pytest.raises(IntegrityError, match=f"nas: a copy was not read back[^;]*{SECOND}"):
+            repairing.repair(ws, suspect)
+
     def test_a_location_that_is_the_same_store_is_no_source(self, ws: Workspace, copied: Artifact) -> None:
         """Two names for one store: its damaged bytes are the other's bytes too, and setting them aside takes both."""
         suspect = spoil(ws, copied, "backup")
@@ -217,7 +255,7 @@ class TestSources:
         made = [_made(ws, ingested, number) for number in range(4)]
         for artifact in made:
             transfer.deliver(ws, artifact, "cold")
-            transfer.doubt(ws, copy_of(ws, artifact, "cold"), "wrong")
+            inspecting.doubt(ws, copy_of(ws, artifact, "cold"), "wrong")
             folder = ws.stores["nas"].local(artifact.folder)
             release(folder)
             folder.rename(ws.stores["nas"].store.root / f"gone-{artifact.digest}")
@@ -227,14 +265,14 @@ class TestSources:
         assert (len(lost), list(ws.catalogue.brakes())) == (1, ["nas"])
 
 
-def _made(ws: Workspace, ingested: Artifact, number: int) -> Artifact:
-    """Make a small artifact on the NAS."""
+def _made(ws: Workspace, like: Artifact, number: int, source: Artifact | None = None) -> Artifact:
+    """Make a small artifact of the same dataset on the NAS, from that one or another."""
 
     def work(_inputs: list[Path], target: Path) -> making.Outcome:
         (target / "file").write_bytes(bytes([number]))
         return making.Outcome()
 
-    return making.make(ws, making.Step(f"make {number}", ingested.dataset, Level.STANDARD, (ingested,)), work, at="nas").artifact
+    return making.make(ws, making.Step(f"make {number}", like.dataset, Level.STANDARD, (source or like,)), work, at="nas").artifact
 
 
 class TestGathering:
@@ -266,7 +304,7 @@ class TestGathering:
         folder = ws.stores["nas"].local(ingested.folder)
         release(folder)
         (folder / MANIFEST).write_bytes(b"nonsense")
-        suspect = transfer.doubt(ws, copy_of(ws, ingested, "nas"), "its manifest is wrong")
+        suspect = inspecting.doubt(ws, copy_of(ws, ingested, "nas"), "its manifest is wrong")
         repairing.repair(ws, suspect)
         assert whole(ws, ingested, "nas")
 
@@ -315,7 +353,7 @@ class TestGathering:
             "folder": (folder / FIRST).mkdir,
             "pipe": lambda: os.mkfifo(folder / FIRST),
         }[hostile]()
-        transfer.doubt(ws, copy_of(ws, copied, "nas"), "wrong")
+        inspecting.doubt(ws, copy_of(ws, copied, "nas"), "wrong")
         with pytest.raises(IntegrityError, match=FIRST):
             repairing.repair(ws, suspect)
         assert ws.stores["backup"].exists(copied.folder)
@@ -389,6 +427,19 @@ class TestRepairAll:
         assert "from nas" in would.said
         assert copy_of(ws, copied, "backup") == suspect
 
+    def test_a_dry_run_says_where_no_copy_can_be_read(self, ws: Workspace, copied: Artifact) -> None:
+        """Without a verified copy it says that what is left would be gathered; a place that is not there is told as such."""
+        spoil(ws, copied, "backup")
+        spoil(ws, copied, "nas")
+        told: list[str] = []
+        found = repairing.repair_all(ws, tell=told.append)
+        assert ["would be gathered" in each.said for each in found] == [True, True]
+        assert told == [f"{each.artifact} at {each.location}: {each.said}" for each in found]
+        (ws.stores["backup"].store.root / MARKER).unlink()
+        said = {each.location: each.said for each in repairing.repair_all(ws)}
+        assert "does not show its identity" in said["backup"]
+        assert "would be gathered" in said["nas"]
+
     def test_a_copy_that_is_being_put_in_place_is_not_damaged(self, ws: Workspace, copied: Artifact) -> None:
         """A transfer that was cut off, or is at work, is a transfer's matter."""
         ws.catalogue.start_copy(copied.id, "cold", copied.folder, ws.now())
@@ -397,7 +448,7 @@ class TestRepairAll:
     def test_one_that_cannot_be_repaired_hinders_no_other(self, ws: Workspace, copied: Artifact) -> None:
         """Each is tried; what could not be done is told."""
         other = _made(ws, copied, 7)
-        transfer.doubt(ws, copy_of(ws, other, "nas"), "wrong")
+        inspecting.doubt(ws, copy_of(ws, other, "nas"), "wrong")
         release(ws.stores["nas"].local(other.folder))
         flip_bit(ws.stores["nas"].local(other.folder) / "file")
         spoil(ws, copied, "backup")
@@ -414,13 +465,23 @@ class TestRepairAll:
         with pytest.raises(NotInCatalogue):
             repairing.repair_all(ws, dataset="PRJ-0001/PLATE")
 
+    def test_a_dataset_whose_name_begins_the_same_is_another(self, ws: Workspace, copied: Artifact) -> None:
+        """Who repairs PLATE-A leaves PLATE-AB alone."""
+        ws.catalogue.save_dataset(Dataset(project="PRJ-0001", name="PLATE-AB", pattern="plain", channels={1: "DNA"}))
+        other = _made(ws, dataclasses.replace(copied, dataset="PRJ-0001/PLATE-AB"), 1, copied)
+        inspecting.doubt(ws, copy_of(ws, other, "nas"), "wrong")
+        spoil(ws, copied, "backup")
+        assert [each.location for each in repairing.repair_all(ws, dataset=copied.dataset)] == ["backup"]
+        assert [each.location for each in repairing.repair_all(ws, dataset=other.dataset)] == ["nas"]
+        assert len(repairing.repair_all(ws)) == 2
+
 
 class TestReadmitting:
     """A flaky cable, not a broken disk."""
 
     def test_a_copy_whose_bytes_match_counts_again(self, ws: Workspace, copied: Artifact) -> None:
         """A suspect copy that matches on a new reading is verified from now; who and why stay in a receipt, and nothing is written."""
-        suspect = transfer.doubt(ws, copy_of(ws, copied, "backup"), "a flaky cable")
+        suspect = inspecting.doubt(ws, copy_of(ws, copied, "backup"), "a flaky cable")
         ws.stores["backup"].faults.update(dict.fromkeys(("put", "move", "set_aside"), vanish))
         now = ws.now.forward(days=1)
         readmitted = repairing.readmit(ws, suspect, "the cable was changed")
@@ -440,12 +501,24 @@ class TestReadmitting:
         """No reason, a copy that counts anyway, and a number that is no damaged copy's are refused."""
         with pytest.raises(Refused):
             repairing.readmit(ws, copy_of(ws, copied, "backup"), "why not")
-        suspect = transfer.doubt(ws, copy_of(ws, copied, "backup"), "a flaky cable")
+        suspect = inspecting.doubt(ws, copy_of(ws, copied, "backup"), "a flaky cable")
         with pytest.raises(InputError):
             repairing.readmit(ws, suspect, " ")
         assert repairing.one(ws, suspect.id) == suspect
-        with pytest.raises(NotInCatalogue):
+        with pytest.raises(NotInCatalogue, match=f"got: {suspect.id}$"):
             repairing.one(ws, copy_of(ws, copied, "nas").id)
+        repairing.readmit(ws, suspect, "the cable was changed")
+        with pytest.raises(NotInCatalogue, match="nothing is damaged"):
+            repairing.one(ws, suspect.id)
+
+    def test_not_at_a_location_that_is_itself_in_doubt(self, ws: Workspace, copied: Artifact) -> None:
+        """While its audit is stopped nothing there is let back in, however well it reads."""
+        suspect = inspecting.doubt(ws, copy_of(ws, copied, "backup"), "a flaky cable")
+        ws.catalogue.set_brake("backup", "a broken mount", ws.now())
+        with pytest.raises(Refused, match="a broken mount"):
+            repairing.readmit(ws, suspect, "the cable was changed")
+        assert copy_of(ws, copied, "backup") == suspect
+        assert ws.catalogue.receipts("readmission") == []
 
 
 EFFECTS = ("put", "set_aside", "write_manifest", "move", "protect")
@@ -526,7 +599,7 @@ class TestCutOff:
     def test_a_lost_copy(self, ws: Workspace, copied: Artifact, at: int) -> None:
         """The same where there is nothing to set aside."""
         ws.stores["backup"].store.move(copied.folder, "elsewhere")
-        lost = transfer.doubt(ws, copy_of(ws, copied, "backup"), "gone")
+        lost = inspecting.doubt(ws, copy_of(ws, copied, "backup"), "gone")
         cutting, _seen = cut(ws, at, after=False)
         with pytest.raises(Killed):
             repairing.repair(cutting, lost)
@@ -558,6 +631,34 @@ class TestCutOff:
         assert ws.stores["backup"].names(repairing.aside(suspect, 2)) == ["restored"]
         assert whole(ws, copied, "backup")
 
+    def test_something_took_the_place_of_what_is_made_anew(self, ws: Workspace, copied: Artifact) -> None:
+        """Cut off after the old bytes were written down, and a stranger stands in the copy's place: it is kept, and told, as well."""
+        suspect = spoil(ws, copied, "backup")
+        cutting, _seen = cut(ws, SUSPECT_EFFECTS.index("set_aside") + 1, after=True)
+        with pytest.raises(Killed):
+            repairing.repair(cutting, suspect)
+        assert copy_of(ws, copied, "backup").state is CopyState.COPYING
+        ws.stores["backup"].local(copied.folder).mkdir()
+        (ws.stores["backup"].local(copied.folder) / "restored").write_bytes(b"by hand")
+        repairing.repair(ws, suspect)
+        assert whole(ws, copied, "backup")
+        assert [(each.path, each.why) for each in ws.catalogue.asides("backup")] == [
+            (repairing.aside(suspect, 1), "its bytes are wrong"),
+            (repairing.aside(suspect, 2), "it stood in the copy's place"),
+        ]
+        assert [receipt["aside"] for receipt in ws.catalogue.receipts("repair")] == [
+            [repairing.aside(suspect, number)] for number in (1, 2)
+        ]
+
+    def test_a_number_is_not_given_again(self, ws: Workspace, copied: Artifact) -> None:
+        """What was set aside first was taken away by hand since: what is set aside next has a number of its own."""
+        suspect = spoil(ws, copied, "backup")
+        repairing.repair(ws, suspect)
+        release(ws.stores["backup"].local(repairing.aside(suspect, 1)))
+        ws.stores["backup"].store.delete(repairing.aside(suspect, 1))
+        repairing.repair(ws, spoil(ws, copied, "backup"))
+        assert [each.path for each in ws.catalogue.asides("backup")] == [repairing.aside(suspect, number) for number in (1, 2)]
+
     @pytest.mark.parametrize("operation", ["put", "read_back", "set_aside", "write_manifest", "move", "protect"])
     def test_a_location_that_vanishes(self, ws: Workspace, copied: Artifact, operation: str) -> None:
         """A location that goes at any step is told, and the next run completes."""
@@ -573,7 +674,8 @@ class TestCutOff:
 ASIDE = """
 import sys
 from pathlib import Path
-from coldchain.location import Location, Protection
+from coldchain.location import Location
+from coldchain.store import Protection
 from coldchain.protection import protect
 from coldchain.store_posix import PosixStore
 root = Path(sys.argv[1])

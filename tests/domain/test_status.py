@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from coldchain import status, transfer
+from coldchain import __version__, status, transfer
 from coldchain.copies import Artifact, CopyState
 from coldchain.levels import Level
+from coldchain.staleness import Today
 from coldchain.workspace import Workspace
 
 
@@ -73,3 +74,17 @@ def test_a_location_that_the_site_no_longer_names_is_shown(ws: Workspace, ingest
     (found,) = status.rows(fewer, ws.policy, ws.now())
     assert set(found.copies) == {"nas", "scratch"}
     assert any("the site does not know this location" in reason for reason in found.reasons)
+
+
+def test_what_is_current_and_what_is_stale_is_marked(ws: Workspace, made: Callable[..., Artifact], clock: Callable[[], object]) -> None:
+    """Of two artifacts of a level the newer one is current; what was made of the older one is neither, and says against what."""
+    standard = made(Level.STANDARD, {"a": b"1"}, at="nas")
+    old = made(Level.MASKS, {"m": b"old"}, inputs=(standard,))
+    cells = made(Level.SINGLE_CELL_PROFILES, {"c": b"1"}, inputs=(standard, old))
+    clock.forward(hours=1)
+    new = made(Level.MASKS, {"m": b"new"}, inputs=(standard, standard))
+    known = status.versions(ws.histories(), Today(__version__, {}))
+    rows = {row.digest: row for row in status.rows(ws.ledger(), ws.policy, ws.now(), known=known)}
+    assert [rows[each.digest[:12]].current for each in (standard, old, cells, new)] == [True, False, False, True]
+    assert rows[cells.digest[:12]].stale == (f"input: masks {old.digest[:12]} is not current, {new.digest[:12]} is",)
+    assert rows[new.digest[:12]].stale == ()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from coldchain import provenance, repairing, strays, transfer
+from coldchain import inspecting, provenance, repairing, strays, transfer
 from coldchain.copies import Artifact, CopyState
 from coldchain.errors import LocationUnreachable
 from coldchain.holds import Use
@@ -128,7 +128,7 @@ def test_what_is_in_the_trash_or_set_aside_is_known(ws: Workspace, ingested: Art
     """A trashed copy is no stray; bytes set aside are listed with the reason, for as long as they stand."""
     (copy,) = ws.catalogue.copies(location="backup")
     flip_bit(ws.stores["backup"].local(ingested.folder) / "A02_f1_c1.tif")
-    repairing.repair(ws, transfer.doubt(ws, copy, "a flipped bit"))
+    repairing.repair(ws, inspecting.doubt(ws, copy, "a flipped bit"))
     path = repairing.aside(copy, 1)
     assert look(ws) == ([], [], [f"{path}: a flipped bit"])
     ws.catalogue.change_copy(copy.id, state=CopyState.TRASHED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -14,14 +15,16 @@ import pytest
 
 from coldchain import sweeping, transfer
 from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.errors import IntegrityError, LeaseTaken, RemovalRefused
+from coldchain.errors import IntegrityError, LeaseTaken, LocationUnreachable, RemovalRefused
 from coldchain.holds import Use
 from coldchain.levels import Level
 from coldchain.location import Location, Medium
-from coldchain.policy import Approval, Approvals, Policy, Purge
+from coldchain.policy import Approval, Approvals, Ground, Policy, Purge
+from coldchain.proposals import Answer
 from coldchain.protection import release
 from coldchain.site import Site
 from coldchain.sql.catalogue import SqlCatalogue
+from coldchain.standing import remakeable
 from coldchain.store_posix import PosixStore
 from coldchain.testing.faults import FaultyStore, flip_bit, vanish
 from coldchain.workspace import Workspace
@@ -77,6 +80,18 @@ def damage(ws: Workspace, artifact: Artifact, location: str, name: str) -> None:
     flip_bit(place / name)
 
 
+def noted(ws: Workspace, location: str, operation: str) -> list[str]:
+    """Note the folders that an operation is called for, from now on."""
+    seen: list[str] = []
+
+    def note(_operation: str, arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+        seen.append(arguments[0])
+        return real()
+
+    ws.stores[location].faults[operation] = note
+    return seen
+
+
 def receipted(ws: Workspace) -> list[tuple[str, str]]:
     """What the receipts say was removed: artifact and location, as often as it is said."""
     return [(line["artifact"], line["location"]) for receipt in ws.catalogue.receipts("removal") for line in receipt["removed"]]
@@ -112,6 +127,8 @@ def test_a_covered_copy_goes_and_the_receipt_names_it(ws: Workspace, staged: Art
     assert "stands at nas" in line["why"]
     assert [each["location"] for each in line["remaining"]] == ["nas"]
     assert report.removed.bytes == staged.bytes
+    assert report.removed.lines[0].reasons == (line["why"],)
+    assert report.trashed.count == 0
 
 
 def test_a_second_sweep_does_nothing(ws: Workspace, staged: Artifact) -> None:
@@ -227,6 +244,39 @@ def test_a_run_that_starts_between_plan_and_removal_keeps_its_copy(ws: Workspace
     assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
 
 
+def test_a_run_that_starts_in_between_keeps_nothing_else(ws: Workspace, staged: Artifact, corrected: Artifact) -> None:
+    """Only what that run uses drops out; the other copies of the batch go."""
+    others = ws.catalogue.lease([staged.id], Use.READ, ws.now())
+    hooked = Hooked(ws.catalogue, {"lease": lambda: others.__enter__() and None})
+    report = sweeping.sweep(dataclasses.replace(lazy(ws), catalogue=hooked), dry_run=False)
+    others.__exit__(None, None, None)
+    assert [line.artifact for line in report.removed.lines] == [corrected.label]
+    assert [line.artifact for line in report.dropped.lines] == [staged.label]
+
+
+def test_a_lease_that_is_refused_for_something_else_ends_the_sweep(ws: Workspace, staged: Artifact) -> None:
+    """Where nothing of the batch is what is in use, leaving some of it out helps nothing: the sweep says so, and removes nothing."""
+
+    def refuse() -> None:
+        raise LeaseTaken("in use by another run", on="something else")
+
+    with pytest.raises(LeaseTaken, match="something else"):
+        sweeping.sweep(dataclasses.replace(lazy(ws), catalogue=Hooked(ws.catalogue, {"lease": refuse})), dry_run=False)
+    assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
+
+
+def test_what_was_refused_since_the_plan_is_not_read_back_for(ws: Workspace, staged: Artifact) -> None:
+    """A no after the plan was made drops the copy out with its reason, and nothing is read to cover it."""
+    ws = lazy(ws, purge=Purge(after_days=0, approval=Approvals(original_stands=Approval.PERSON)).model_dump())
+    notice = sweeping.sweep(ws, dry_run=False).notice
+    ws.catalogue.answer(notice, Answer.YES, "ada", "here", "", ws.now())
+    read = noted(ws, "nas", "read_back")
+    hooked = Hooked(ws.catalogue, {"lease": lambda: ws.catalogue.answer(notice, Answer.NO, "ada", "here", "wait", ws.now()) and None})
+    report = sweeping.sweep(dataclasses.replace(ws, catalogue=hooked), dry_run=False)
+    assert (report.removed.count, read) == (0, [])
+    assert "ada said no" in report.dropped.lines[0].reasons[0]
+
+
 def test_a_hold_between_plan_and_removal_keeps_the_copy(ws: Workspace, staged: Artifact) -> None:
     """A hold that a person sets after the plan was made drops the copy out with its reason."""
     hooked = Hooked(ws.catalogue, {"lease": lambda: ws.catalogue.add_hold(DATASET, "wait", "ada", ws.now().date()) and None})
@@ -245,6 +295,38 @@ def test_a_sweep_whose_lease_ended_removes_nothing(ws: Workspace, clock: Any, st
     ws.stores["nas"].faults["read_back"] = suspended
     with pytest.raises(LeaseTaken, match="lease ended"):
         sweeping.sweep(lazy(ws), dry_run=False)
+    assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
+
+
+def test_a_sweep_that_was_stopped_before_its_first_removal_looks_again(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """Decided, and suspended until its lease ended, while the original was found to be damaged: the copy that was to go stays."""
+    ws = lazy(ws)
+
+    def tell(line: str) -> None:
+        if line.startswith("trash"):
+            clock.forward(minutes=16)
+            ws.catalogue.change_copy(copy_at(ws, staged, "nas").id, state=CopyState.SUSPECT)
+
+    with pytest.raises(LeaseTaken, match="lease ended"):
+        sweeping.sweep(ws, dry_run=False, tell=tell)
+    copy = copy_at(ws, staged, "scratch")
+    assert copy.state is CopyState.VERIFIED
+    assert (folder(ws, copy) / "0/c/0").read_bytes() == b"pixels"
+
+
+def test_a_lease_that_another_run_took_since_is_not_ours(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """Suspended past the end of its lease, a sweep stops though the data are leased: another run has them now."""
+    others = ws.catalogue.lease([staged.id], Use.READ, ws.now() + dt.timedelta(days=1))
+
+    def suspended(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+        clock.forward(days=1)
+        others.__enter__()
+        return real()
+
+    ws.stores["nas"].faults["read_back"] = suspended
+    with pytest.raises(LeaseTaken, match="lease ended"):
+        sweeping.sweep(lazy(ws), dry_run=False)
+    others.__exit__(None, None, None)
     assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
 
 
@@ -276,6 +358,7 @@ def test_a_copy_waits_out_its_grace(ws: Workspace, clock: Any, staged: Artifact)
     assert (report.receipts, [line.location for line in report.trashed.lines]) == ([], ["scratch"])
     copy = copy_at(ws, staged, "scratch")
     assert copy.state is CopyState.TRASHED
+    assert copy.detail == "; ".join(report.trashed.lines[0].reasons)
     assert (ws.store("scratch").local(transfer.trash(copy)) / "0/c/0").read_bytes() == b"pixels"
     clock.forward(days=8)
     assert [line.location for line in sweeping.sweep(ws, dry_run=False).removed.lines] == ["scratch"]
@@ -317,6 +400,22 @@ def test_trash_is_not_emptied_where_the_survivors_rotted_in_the_meantime(ws: Wor
     assert any(line.artifact == staged.label for line in report.dropped.lines)
 
 
+def test_what_rotted_in_the_trash_is_not_brought_back(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """Nothing covers it any more, and its own bytes do not match: it is told, does not count, and what is left is kept for a repair."""
+    ws = patient(ws)
+    sweeping.sweep(ws, dry_run=False)
+    waiting = ws.store("scratch").local(transfer.trash(copy_at(ws, staged, "scratch")))
+    flip_bit(waiting / "0/c/0")
+    for copy in ws.catalogue.copies(location="nas"):
+        ws.catalogue.change_copy(copy.id, state=CopyState.SUSPECT)
+    clock.forward(days=8)
+    report = sweeping.sweep(ws, dry_run=False)
+    assert (report.recalled.count, report.removed.count) == (0, 0)
+    assert ["a copy in the trash does not match" in line.reasons[0] for line in report.dropped.lines] == [True]
+    assert copy_at(ws, staged, "scratch").state is CopyState.TRASHED
+    assert (waiting / "zarr.json").read_bytes() == b"{}"
+
+
 def test_a_hold_set_during_the_grace_keeps_the_trash(ws: Workspace, clock: Any, staged: Artifact) -> None:
     """A person who says not yet while the copy is in the trash is heard."""
     ws = patient(ws)
@@ -356,14 +455,217 @@ def test_a_copy_restored_after_the_plan_is_not_deleted(ws: Workspace, clock: Any
 
 
 def test_old_leftovers_in_the_trash_do_not_hide_the_copy(ws: Workspace, staged: Artifact) -> None:
-    """Where an older leftover stands in the copy's place in the trash, both it and the copy's folder go: the receipt is true."""
+    """Where what is left of a cut-off deletion stands in the trash already, both it and the copy's folder go: the receipt is true."""
     copy = copy_at(ws, staged, "scratch")
     leftover = ws.store("scratch").local(transfer.trash(copy))
     leftover.mkdir(parents=True)
-    (leftover / "old").write_bytes(b"old")
-    assert len(sweeping.sweep(ws, dry_run=False).removed.lines) == 1
+    (leftover / "zarr.json").write_bytes(b"{}")
+    (leftover / "mine").write_bytes(b"not the copy's")
+    assert "'mine'" in sweeping.sweep(ws, dry_run=False).dropped.lines[0].reasons[0]
+    assert copy_at(ws, staged, "scratch").state is CopyState.VERIFIED
+    (leftover / "mine").unlink()
+    report = sweeping.sweep(ws, dry_run=False)
+    assert (report.removed.count, report.dropped.count) == (1, 0)
     assert not leftover.exists()
     assert not ws.stores["scratch"].exists(staged.folder)
+
+
+def test_what_a_cluster_took_the_manifest_of_still_goes(ws: Workspace, staged: Artifact) -> None:
+    """Its files are known by the manifest of another copy; what does not stand in that one is a stranger all the same."""
+    copy = copy_at(ws, staged, "scratch")
+    (folder(ws, copy) / "MANIFEST.sha256").unlink()
+    (folder(ws, copy) / "notes.txt").write_text("mine")
+    assert "notes.txt" in sweeping.sweep(lazy(ws), dry_run=False).dropped.lines[0].reasons[0]
+    (folder(ws, copy) / "notes.txt").unlink()
+    assert sweeping.sweep(lazy(ws), dry_run=False).removed.count == 1
+
+
+def test_a_deletion_that_was_cut_off_gets_its_receipt_whatever_has_come_since(ws: Workspace, staged: Artifact) -> None:
+    """The bytes are gone, no receipt was written, and by the next night nothing covers them: the receipt says what was so then."""
+    fuse = fuse_of(1, after=True)
+    ws.stores["scratch"].faults["destroy"] = lambda _operation, _arguments, real: fuse(real)
+    with pytest.raises(Crash):
+        sweeping.sweep(ws, dry_run=False)
+    ws.stores["scratch"].faults.clear()
+    assert receipted(ws) == []
+    assert not ws.stores["scratch"].exists(transfer.trash(copy_at(ws, staged, "scratch")))
+    for name in ("nas", "cold", "backup"):
+        for copy in ws.catalogue.copies(location=name):
+            ws.catalogue.change_copy(copy.id, state=CopyState.SUSPECT)
+    report = sweeping.sweep(ws, dry_run=False)
+    assert (report.recalled.count, report.removed.count) == (0, 1)
+    assert report.receipts == [receipt["digest"] for receipt in ws.catalogue.receipts("removal")]
+    assert receipted(ws) == [(staged.id, "scratch")]
+    (line,) = ws.catalogue.receipts("removal")[0]["removed"]
+    assert [each["location"] for each in line["remaining"]] == ["nas"]
+    assert copy_at(ws, staged, "scratch").state is CopyState.REMOVED
+
+
+def test_what_was_taken_back_while_the_trash_is_emptied_stays(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """A sweep is suspended at the very deletion until its lease ends, and a run takes the copy back: no receipt says that it went."""
+    ws = lazy(ws)
+
+    def suspended(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+        ws.stores["scratch"].faults.clear()
+        clock.forward(minutes=16)
+        transfer.deliver(ws, staged, "scratch")
+        return real()
+
+    ws.stores["scratch"].faults["destroy"] = suspended
+    with pytest.raises(RemovalRefused, match="not in the trash"):
+        sweeping.sweep(ws, dry_run=False)
+    copy = copy_at(ws, staged, "scratch")
+    assert copy.state is CopyState.VERIFIED
+    assert (folder(ws, copy) / "0/c/0").read_bytes() == b"pixels"
+    assert receipted(ws) == []
+
+
+@pytest.mark.parametrize("place", ["in its place", "in the trash"])
+def test_what_somebody_edited_does_not_go(ws: Workspace, clock: Any, staged: Artifact, place: str) -> None:
+    """A file that was written to since its copy was read is read again: what somebody changed by hand stays, wherever it is."""
+    ws = patient(ws)
+    copy = copy_at(ws, staged, "scratch")
+    path = copy.path
+    if place == "in the trash":
+        sweeping.sweep(ws, dry_run=False)
+        path = transfer.trash(copy)
+    edited = ws.store("scratch").local(path) / "0/c/0"
+    edited.write_bytes(b"PIXELS")
+    clock.forward(days=8)
+    os.utime(edited, times=(clock().timestamp(), clock().timestamp()))
+    report = sweeping.sweep(ws, dry_run=False)
+    assert (report.trashed.count, report.removed.count) == (0, 0)
+    assert "'0/c/0'" in report.dropped.lines[0].reasons[0]
+    assert edited.read_bytes() == b"PIXELS"
+
+
+def test_what_was_only_touched_goes(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """A newer time alone is no change: the bytes are read, and match."""
+    touched = folder(ws, copy_at(ws, staged, "scratch")) / "0/c/0"
+    clock.forward(days=1)
+    os.utime(touched, times=(clock().timestamp(), clock().timestamp()))
+    assert sweeping.sweep(ws, dry_run=False).removed.count == 1
+
+
+@pytest.mark.parametrize("place", ["back in its place", "in the trash"])
+def test_what_somebody_put_into_a_copy_in_the_trash_does_not_go(ws: Workspace, clock: Any, staged: Artifact, place: str) -> None:
+    """Added while the grace ran, in the trash or after the folder was moved back by hand: nobody was told of it."""
+    ws = patient(ws)
+    sweeping.sweep(ws, dry_run=False)
+    copy, store = copy_at(ws, staged, "scratch"), ws.stores["scratch"]
+    path = transfer.trash(copy)
+    if place == "back in its place":
+        store.set_aside(path, copy.path)
+        path = copy.path
+    (store.local(path) / "my-annotations.csv").write_bytes(b"a week's work")
+    clock.forward(days=8)
+    report = sweeping.sweep(ws, dry_run=False)
+    assert report.removed.count == 0
+    assert "my-annotations.csv" in report.dropped.lines[0].reasons[0]
+    assert (store.local(path) / "my-annotations.csv").read_bytes() == b"a week's work"
+
+
+@pytest.mark.parametrize("said", ["hold", "no"])
+def test_what_somebody_says_while_others_are_removed_is_heard(ws: Workspace, staged: Artifact, corrected: Artifact, said: str) -> None:
+    """A hold or a no in the middle of a sweep keeps what has not gone yet."""
+    ws = lazy(ws)
+    second: list[str] = []
+
+    def tell(line: str) -> None:
+        if line.startswith("trash") and not second:
+            second.append(line)
+        elif line.startswith("trash"):
+            if said == "hold":
+                ws.catalogue.add_hold(DATASET, "wait", "ada", ws.now().date())
+            else:
+                copies = [(copy.id, Ground.ORIGINAL_STANDS) for copy in ws.catalogue.copies(location="scratch")]
+                number = ws.catalogue.propose(copies, ws.policy.digest, ws.now())
+                ws.catalogue.answer(number, Answer.NO, "ada", "here", "wait", ws.now())
+
+    report = sweeping.sweep(ws, dry_run=False, tell=tell)
+    assert report.removed.count == 0
+    (line,) = report.dropped.lines
+    assert {"hold": "held by ada", "no": "ada said no"}[said] in line.reasons[0]
+    assert sorted(copy.state for copy in ws.catalogue.copies(location="scratch")) == [CopyState.TRASHED, CopyState.VERIFIED]
+
+
+def test_what_was_written_off_while_others_are_removed_is_told_to_be_gone(ws: Workspace, staged: Artifact, corrected: Artifact) -> None:
+    """A copy that is not in the catalogue any more when its turn comes is left alone, with that as its reason."""
+    ws = lazy(ws)
+    turns: list[str] = []
+
+    def tell(line: str) -> None:
+        turns.extend([line] if line.startswith("trash") else [])
+        if line.startswith("trash") and len(turns) == 2:
+            (left,) = ws.catalogue.copies(location="scratch", states=[CopyState.VERIFIED])
+            ws.catalogue.change_copy(left.id, state=CopyState.REMOVED)
+            hold = ws.catalogue.add_hold(DATASET, "wait", "ada", ws.now().date())
+            ws.catalogue.end_hold(hold.id)
+
+    report = sweeping.sweep(ws, dry_run=False, tell=tell)
+    assert "it is gone" in report.dropped.lines[0].reasons[0]
+    assert len(receipted(ws)) == 1
+
+
+def test_a_trash_that_refuses_leaves_the_copy_counting(ws: Workspace, staged: Artifact) -> None:
+    """What cannot be moved is as it was before, with its day; a lasting copy must not stop counting for a read-only trash."""
+    before = copy_at(ws, staged, "scratch")
+    ws.stores["scratch"].faults["set_aside"] = vanish
+    report = sweeping.sweep(ws, dry_run=False)
+    assert (report.trashed.count, report.removed.count) == (0, 0)
+    assert dataclasses.replace(copy_at(ws, staged, "scratch"), verified_at=None) == dataclasses.replace(before, verified_at=None)
+
+
+def test_a_copy_that_moved_though_the_location_failed_does_not_count(ws: Workspace, clock: Any, staged: Artifact) -> None:
+    """The location goes away right after the move: the copy is in the trash, and goes after its grace with one receipt."""
+    ws = patient(ws)
+
+    def moved_then_gone(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+        real()
+        raise LocationUnreachable("the location vanished after the move")
+
+    ws.stores["scratch"].faults["set_aside"] = moved_then_gone
+    report = sweeping.sweep(ws, dry_run=False)
+    copy = copy_at(ws, staged, "scratch")
+    assert copy.state is CopyState.TRASHED
+    assert any("vanished after the move" in reason for line in report.dropped.lines for reason in line.reasons)
+    ws.stores["scratch"].faults.clear()
+    clock.forward(days=8)
+    sweeping.sweep(ws, dry_run=False)
+    assert receipted(ws) == [(staged.id, "scratch")]
+
+
+def test_each_copy_that_is_leaned_on_is_read_once(ws: Workspace, staged: Artifact) -> None:
+    """What was read back before the copy goes into the trash, and still stands, is not read again before the trash is emptied."""
+    read = noted(ws, "nas", "read_back")
+    assert sweeping.sweep(lazy(ws), dry_run=False).removed.count == 1
+    assert read == [staged.folder]
+
+
+def test_what_was_leaned_on_and_went_with_the_copy_is_read_again(ws: Workspace, staged: Artifact) -> None:
+    """The original's folder turns out to be gone once the copy is in the trash: that holds the last bytes, and is not emptied."""
+
+    def both(_operation: str, _arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
+        place = folder(ws, copy_at(ws, staged, "nas"))
+        release(place)
+        place.rename(ws.stores["nas"].store.root / "elsewhere")
+        return real()
+
+    ws.stores["scratch"].faults["set_aside"] = both
+    report = sweeping.sweep(lazy(ws), dry_run=False)
+    assert (report.removed.count, receipted(ws)) == (0, [])
+    copy = copy_at(ws, staged, "scratch")
+    assert copy.state is CopyState.TRASHED
+    assert (ws.stores["scratch"].local(transfer.trash(copy)) / "0/c/0").read_bytes() == b"pixels"
+
+
+@pytest.mark.parametrize("lacks", ["code_version", "lock_digest"])
+def test_what_was_made_by_nobody_knows_what_is_not_made_again(ws: Workspace, corrected: Artifact, lacks: str) -> None:
+    """To make it again, the code and the packages that made it have to be known."""
+    ledger = ws.ledger()
+    assert remakeable(corrected, ledger, ws.policy, ws.now())
+    found = {name: dataclasses.replace(activity, **{lacks: ""}) for name, activity in ledger.activities.items()}
+    assert not remakeable(corrected, dataclasses.replace(ledger, activities=found), ws.policy, ws.now())
 
 
 # crashes
@@ -373,7 +675,7 @@ class Crash(BaseException):
     """The power went out: nothing catches it."""
 
 
-EFFECTS = {"change_copy", "close_removals"}
+EFFECTS = {"change_copy", "begin_deletion", "close_removals"}
 STORE_EFFECTS = ("set_aside", "destroy")
 
 
@@ -598,13 +900,7 @@ def released(ws: Workspace) -> Iterator[Workspace]:
 
 def test_the_reading_before_a_removal_can_be_left_to_the_audit(ws: Workspace, staged: Artifact, released: Workspace) -> None:
     """A policy that does not ask for the reading relies on readings within its window."""
-    read: list[str] = []
-
-    def note(_operation: str, arguments: tuple[Any, ...], real: Callable[[], Any]) -> Any:
-        read.append(arguments[0])
-        return real()
-
-    ws.stores["nas"].faults["read_back"] = note
+    read = noted(ws, "nas", "read_back")
     assert len(sweeping.sweep(lazy(ws, read_back_before_removal=False), dry_run=False).removed.lines) == 1
     assert read == []
 

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from coldchain import transfer, verifying
+from coldchain import inspecting, transfer, verifying
 from coldchain.copies import Artifact, CopyState
 from coldchain.dataset import Dataset, Project
 from coldchain.errors import EgressRefused, IntegrityError, LeaseTaken, LocationUnreachable, NotInCatalogue, OutOfSpace, ProtectionError
 from coldchain.files import no_progress
 from coldchain.holds import Use
 from coldchain.levels import Level
-from coldchain.location import Protection, Reach
+from coldchain.location import Reach
 from coldchain.manifest import MANIFEST
 from coldchain.protection import release
-from coldchain.testing.faults import fill_up, flip_bit, lose_bytes, vanish
+from coldchain.store import Protection
+from coldchain.testing.faults import fill_up, flip_bit, lag, lose_bytes, vanish
 from coldchain.workspace import Workspace
 
 EFFECTS = ("put", "read_back", "write_manifest", "move", "protect", "delete")
@@ -84,7 +85,7 @@ def test_delivers_a_verified_copy(ws: Workspace, ingested: Artifact) -> None:
     assert (copy.state, copy.verified_at, copy.location) == (CopyState.VERIFIED, ws.now(), "cold")
     store = ws.store("cold")
     assert store.read_back(copy.path, no_progress).digest == ingested.digest
-    assert transfer.mismatches(store, ingested, copy, no_progress) == []
+    assert inspecting.mismatches(store, ingested, copy, no_progress) == []
     assert staging(ws, "cold") == []
 
 
@@ -161,7 +162,7 @@ def test_a_damaged_source_is_not_passed_on(ws: Workspace, ingested: Artifact, ho
     transfer.deliver(ws, ingested, "cold")
     damage(ws, ingested, "nas", how)
     copy = transfer.deliver(ws, ingested, "backup")
-    assert transfer.mismatches(ws.store("backup"), ingested, copy, no_progress) == []
+    assert inspecting.mismatches(ws.store("backup"), ingested, copy, no_progress) == []
     states = {each.location: each.state for each in ws.catalogue.copies(artifact=ingested.id)}
     lost = CopyState.LOST if how == "folder gone" else CopyState.SUSPECT
     assert states == {"nas": lost, "cold": CopyState.VERIFIED, "backup": CopyState.VERIFIED}
@@ -235,7 +236,7 @@ def test_cut_off_at_each_effect(ws: Workspace, ingested: Artifact, at: int, afte
     ws.stores["cold"].faults.clear()
     copy = transfer.deliver(ws, ingested, "cold")
     assert ws.catalogue.copies(location="cold") == [copy]
-    assert transfer.mismatches(ws.store("cold"), ingested, copy, no_progress) == []
+    assert inspecting.mismatches(ws.store("cold"), ingested, copy, no_progress) == []
     assert staging(ws, "cold") == []
     assert len(seen) == at
 
@@ -378,7 +379,7 @@ def test_killed_at_random_moments(ws: Workspace, ingested: Artifact, made: Calla
         if child.exitcode == 0 or time.monotonic() - began > 60:
             break
     copy = transfer.deliver(ws, artifact, "cold")
-    assert transfer.mismatches(ws.store("cold"), artifact, copy, no_progress) == []
+    assert inspecting.mismatches(ws.store("cold"), artifact, copy, no_progress) == []
     assert staging(ws, "cold") == []
     assert len(ws.catalogue.copies(artifact=artifact.id, location="cold")) == 1
 
@@ -387,3 +388,25 @@ def _deliver_alone(ws: Workspace, artifact: Artifact) -> None:
     """Deliver in a process of its own, with connections of its own."""
     ws.catalogue.engine.dispose(close=False)
     transfer.deliver(ws, artifact, "cold")
+
+
+def test_a_listing_that_lags_lets_nothing_count(ws: Workspace, ingested: Artifact) -> None:
+    """Where a place does not list a file yet, what was written is not believed; once it does, the next run completes the copy."""
+    ws.stores["backup"].faults.update(names=lag, read_back=lag)
+    with pytest.raises(IntegrityError, match="what was written is not what is read back"):
+        transfer.deliver(ws, ingested, "backup")
+    assert [copy.state for copy in ws.catalogue.copies(location="backup")] == [CopyState.COPYING]
+    assert not ws.stores["backup"].exists(ingested.folder)
+    ws.stores["backup"].faults.clear()
+    assert transfer.deliver(ws, ingested, "backup").state is CopyState.VERIFIED
+
+
+def test_a_listing_that_lags_makes_no_copy_lost(ws: Workspace, ingested: Artifact) -> None:
+    """A verified copy whose listing lacks a file is in doubt and not gone, no byte is touched, and a person can have it repaired."""
+    transfer.deliver(ws, ingested, "backup")
+    ws.stores["backup"].faults["names"] = lag
+    assert not all(each.ok for each in verifying.verify(ws, location="backup"))
+    (copy,) = ws.catalogue.copies(location="backup")
+    assert copy.state is CopyState.SUSPECT
+    ws.stores["backup"].faults.clear()
+    assert ws.stores["backup"].read_back(copy.path, no_progress).digest == ingested.digest

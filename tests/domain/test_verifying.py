@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from coldchain import transfer, verifying
+from coldchain import inspecting, transfer, verifying
 from coldchain.copies import Artifact, CopyState
 from coldchain.testing.faults import flip_bit
 from coldchain.workspace import Workspace
@@ -22,7 +22,7 @@ def test_a_copy_that_matches_is_known_to_match_now(ws: Workspace, ingested: Arti
 def test_a_suspect_copy_that_matches_stays_suspect(ws: Workspace, ingested: Artifact) -> None:
     """A disk that gave wrong bytes once is for a person to judge: the copy is told as not fine, with what was wrong."""
     (copy,) = ws.catalogue.copies()
-    suspect = transfer.doubt(ws, copy, "wrong on Monday")
+    suspect = inspecting.doubt(ws, copy, "wrong on Monday")
     (result,) = verifying.verify(ws, dataset=ingested.dataset)
     assert (result.ok, result.found) == (False, "wrong on Monday")
     assert ws.catalogue.copies() == [suspect]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 
 from coldchain import sweeping
 from coldchain.copies import CopyState
-from coldchain.errors import GateFailed, LocationUnreachable
+from coldchain.errors import GateFailed, LocationUnreachable, NotInCatalogue
 from coldchain.forms import DatasetForm, PromoteForm, SegmentForm, SweepForm
 from coldchain.levels import Level
 from coldchain.testing.faults import flip_bit
@@ -84,7 +85,7 @@ def test_the_nas_that_is_gone_keeps_everything_on_scratch(spoilable: Workspace) 
 
 
 def test_tables_that_do_not_fit_the_masks_are_not_promoted(spoilable: Workspace) -> None:
-    """Segment again by another channel and forget to profile: the gate names what differs, and no second release is made."""
+    """Segment again by another channel and forget to profile: the tables are none of the new masks, and no second release is made."""
     from flows.correct import correct
     from flows.promote import promote
     from flows.segment import segment
@@ -94,8 +95,41 @@ def test_tables_that_do_not_fit_the_masks_are_not_promoted(spoilable: Workspace)
     stage(DatasetForm(**SYNTH))
     correct(DatasetForm(**SYNTH))
     segment(SegmentForm(**SYNTH, channel="Marker"))
-    with pytest.raises(GateFailed, match="masks") as refused:
+    with pytest.raises(NotInCatalogue, match="single_cell_profiles was not made yet of what is current"):
+        promote(PromoteForm(**SYNTH, version="2.0"))
+    assert spoilable.catalogue.artifacts(NAME, Level.RELEASE) == before
+
+
+def test_a_failure_that_a_person_accepts_travels_with_the_release(spoilable: Workspace, coldchain: list[str]) -> None:
+    """A control well that was never filled closes the gate; accepted by its mark, with a reason, it stands in the release and its pages."""
+    from flows.promote import promote
+
+    described = spoilable.catalogue.dataset(NAME)
+    spoilable.catalogue.save_dataset(described.model_copy(update={"plate_map": {**described.plate_map, "H12": {"control": "negative"}}}))
+    with pytest.raises(GateFailed, match="every control well of the plate map has nuclei") as refused:
         promote(PromoteForm(**SYNTH, version="2.0"))
     assert "nothing was promoted" in str(refused.value)
-    assert spoilable.catalogue.artifacts(NAME, Level.RELEASE) == before
-    assert (failure_docs(spoilable, NAME) / "single_cell_profiles/index.html").exists()
+    assert (failure_docs(spoilable, NAME) / "bulk_profiles/index.html").exists()
+    site = ["--site", str(spoilable.site.path("site.yaml"))]
+    command = [*coldchain, "accept", NAME, *site]
+    open_ones = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert {each["rule"] for each in open_ones} == {"controls-present", "controls-labelled"}
+    for each in open_ones:
+        said = subprocess.run([*command, each["mark"], "--reason", "H12 was left empty"], capture_output=True, text=True, check=True)
+        assert "accepted by" in said.stdout
+    promote(PromoteForm(**SYNTH, version="2.0"))
+    release = spoilable.stores["scratch"].local(spoilable.current(NAME, Level.RELEASE).folder)
+    kept = json.loads((release / "validation/accepted.json").read_text())
+    assert {each["failure"]["mark"] for each in kept} == {each["mark"] for each in open_ones}
+    assert "H12 was left empty" in (release / "README.md").read_text()
+    assert "H12 was left empty" in (release / "validation/bulk_profiles/index.html").read_text()
+    reports = spoilable.catalogue.activity(spoilable.current(NAME, Level.RELEASE).activity).findings["gate"]
+    assert {report["suite"] for report in reports if report["accepted"]} == {"bulk_profiles"}
+
+
+def test_tables_at_hand_say_whether_they_passed_the_gate(spoilable: Workspace) -> None:
+    """The README beside an archived table names the release that it is of; that of masks says nothing of a gate."""
+    nas = spoilable.stores["nas"]
+    for level, said in ((Level.BULK_PROFILES, True), (Level.SINGLE_CELL_PROFILES, True), (Level.MASKS, False)):
+        folder = nas.local(spoilable.current(NAME, level).folder)
+        assert ("Validated: it passed the gate" in folder.with_name(f"{folder.name}.README.md").read_text()) is said

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 
+from coldchain.imaging import partitions
 from coldchain.levels import Level
 from coldchain.making import local_folder
 from coldchain.workspace import Workspace
-from tasks.imaging import CELLS
 from tasks.workspace import open_workspace
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
@@ -140,7 +140,9 @@ def test_the_nuclei_are_those_that_were_synthesised(finished: Finished) -> None:
     """In fields that quality control did not flag, the number of nuclei is within a fifth of the truth, and dose lowers it."""
     folder, _ = finished
     ws = open_workspace(folder / "site.yaml")
-    cells = pq.read_table(local_folder(ws, ws.current(DATASETS[1], Level.SINGLE_CELL_PROFILES)) / CELLS).to_pandas()
+    cells = pq.read_table(
+        partitions.find(local_folder(ws, ws.current(DATASETS[1], Level.SINGLE_CELL_PROFILES)), partitions.CELLS)
+    ).to_pandas()
     flagged = cells["Metadata_QC_Flagged"]
     assert set(map(tuple, cells[flagged][["Metadata_Well", "Metadata_Site"]].drop_duplicates().to_numpy())) == {("B02", 2), ("C04", 1)}
     found = cells[~flagged].groupby(["Metadata_Well", "Metadata_Site"]).size()
@@ -152,6 +154,17 @@ def test_the_nuclei_are_those_that_were_synthesised(finished: Finished) -> None:
     assert 0.8 < ratio < 1.2
     by_column = found.groupby(lambda key: key[0][1:]).mean()
     assert by_column["01"] > by_column["04"] * 1.3
+
+
+def test_profiles_are_complete_to_the_treatment(finished: Finished) -> None:
+    """Every level of profiles stands in tables by plate: all features of a cell, wells against all others, and how alike replicates are."""
+    ws = open_workspace(finished[0] / "site.yaml")
+    cells, bulk = (local_folder(ws, ws.current(DATASETS[1], level)) for level in (Level.SINGLE_CELL_PROFILES, Level.BULK_PROFILES))
+    names = set(pq.read_schema(partitions.find(cells, partitions.CELLS)).names)
+    assert {"Nuclei_Texture_Contrast_DNA_3_00_256", "Cytoplasm_Granularity_1_Marker", "Cells_Correlation_Correlation_DNA_Marker"} <= names
+    replicates = pq.ParquetFile(partitions.find(bulk, partitions.REPRODUCIBILITY)).read().to_pylist()
+    assert [row["Metadata_Count_Wells"] for row in replicates] == [3, 3, 3, 3]
+    assert pq.read_metadata(partitions.find(bulk, partitions.TREATMENTS)).num_rows == 4
 
 
 def test_plates_are_valid_ngff(finished: Finished) -> None:
@@ -168,5 +181,5 @@ def test_the_release_holds_tables_reports_and_a_readme(finished: Finished) -> No
     """What leaves the lab is complete by itself."""
     ws: Workspace = open_workspace(finished[0] / "site.yaml")
     release = local_folder(ws, ws.current(DATASETS[1], Level.RELEASE))
-    assert {"README.md", "single_cell_profiles.parquet", "bulk_profiles.parquet", "validation"} <= {path.name for path in release.iterdir()}
+    assert {"README.md", "single_cell_profiles", "bulk_profiles", "validation"} <= {path.name for path in release.iterdir()}
     assert (release / "validation/single_cell_profiles/index.html").exists()

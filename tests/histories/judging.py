@@ -83,6 +83,7 @@ class Change:
             done["brought back"] += 1
             return
         done["let go from " + ("the trash" if trashed else "a lasting place" if copy.location in LASTING else "scratch")] += 1
+        self._time_is_believed()
         self._nobody_minds(copy)
         if not trashed:
             self._somebody_said_yes(copy)
@@ -100,6 +101,11 @@ class Change:
         if thing.level is Level.RAW and lasting:
             assert self._ended(thing), f"raw left a lasting place: {copy}"
             assert any(LASTING[place][3] for place in self._places(thing, counting)), f"raw left its last protected place: {copy}"
+
+    def _time_is_believed(self) -> None:
+        """Nothing goes after a leap of the clock that nobody has seen to."""
+        leapt = self.before.believed and self.ws.now() - self.before.believed > dt.timedelta(days=self.ws.policy.clock_leap_days)
+        assert not leapt, f"something went at {self.ws.now()}, and the newest time that was believed is {self.before.believed}"
 
     def _nobody_minds(self, copy: Copy) -> None:
         """No hold, no answer and no run kept it."""

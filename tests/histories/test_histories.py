@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from coldchain import auditing, making, repairing, sweeping, transfer
+from coldchain import auditing, clock, making, repairing, sweeping, transfer
 from coldchain.copies import CopyState
 from coldchain.dataset import Dataset
 from coldchain.errors import ColdchainError
@@ -48,6 +48,7 @@ MADE = (Level.STANDARD, Level.CORRECTED, Level.MASKS)
 
 numbers = st.integers(0, 11)
 many = st.integers(0, 99)
+mostly = st.sampled_from([True, True, True, False])
 kills = st.tuples(st.sampled_from(["kill before", "kill half", "kill after"]), st.integers(1, 40))
 vanishing = st.tuples(st.just("vanish"), st.integers(1, 80))
 interruptions = st.one_of(st.none(), st.none(), st.none(), kills, vanishing)
@@ -294,16 +295,23 @@ class History(RuleBasedStateMachine):
 
     # what clocks do
 
-    @rule(hours=st.sampled_from([1, 12, 24, 24 * 31, 24 * 100, 24 * 366, 24 * 366 * 10, -1, -24 * 2]))
-    def jump(self, hours: int) -> None:
-        """The clock jumps, forward or back."""
+    @rule(hours=st.sampled_from([1, 12, 24, 24 * 31, 24 * 100, 24 * 366, 24 * 366 * 10, -1, -24 * 2]), seen=mostly)
+    def jump(self, hours: int, seen: bool) -> None:
+        """The clock jumps, forward or back, and somebody may see to it."""
         self.forward(dt.timedelta(hours=hours))
+        self.see(seen)
 
-    @rule()
-    def leap_day(self) -> None:
+    @rule(seen=mostly)
+    def leap_day(self, seen: bool) -> None:
         """It is the 29 February."""
         year = next(year for year in range(self.now.year + 1, self.now.year + 9) if not year % 4)
         self.forward(dt.datetime(year, 2, 29, 12, tzinfo=dt.UTC) - self.now)
+        self.see(seen)
+
+    def see(self, seen: bool) -> None:
+        """A person says that the clock is right."""
+        if seen:
+            clock.confirm(self.ws, "so much time has passed")
 
     def forward(self, by: dt.timedelta) -> None:
         """Move the clock; a run that lives on another clock has lost its lease."""
@@ -329,6 +337,7 @@ class History(RuleBasedStateMachine):
             brakes=frozenset(catalogue.brakes()),
             receipted=frozenset(receipted),
             open=frozenset(proposal.id for proposal in catalogue.proposals()),
+            believed=clock.read(catalogue.setting(clock.BELIEVED)),
         )
 
     def path(self, artifact: str, moment: Moment) -> str:
@@ -394,7 +403,7 @@ def spoil(folder: Path, name: str, how: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(0 if STEPS else 1200)
 def test_no_history_loses_data(new_world: Callable[[], World]) -> None:
     """Whatever people, runs, disks and clocks do: no bytes go that are not covered, or that somebody wants, and none without a receipt."""
     History.new_world = new_world

@@ -111,6 +111,7 @@ class Moment:
     brakes: frozenset[str]
     receipted: frozenset[int]
     open: frozenset[int]
+    believed: dt.datetime | None
     folders: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -31,8 +31,8 @@ BEGINNING = dt.datetime(2030, 1, 15, 12, tzinfo=dt.UTC)
 READS = ("identity", "place", "exists", "children", "names", "read_back", "manifest")
 EFFECTS = ("put", "write_manifest", "annotate", "move", "set_aside", "protect", "destroy", "delete")
 WRITES = (
-    "record", "start_copy", "change_copy", "close_removals", "set_due", "asked", "save_reviews", "review_all", "add_audited", "set_brake",
-    "set_aside", "propose", "close_proposals", "add_receipt", "save_setting",
+    "record", "start_copy", "change_copy", "begin_deletion", "close_removals", "set_due", "asked", "save_reviews", "review_all",
+    "add_audited", "set_brake", "set_aside", "propose", "close_proposals", "add_receipt", "save_setting",
 )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ the n-th effect on a disk or in the catalogue, when `half` of it is done, or `af
 class Folder(PosixStore):
     """A store that says its protection is in force: as whom and on what file system a history runs makes no difference."""
 
-    def protect(self, path: str) -> Probe:
+    def protect(self, path: str, _until: dt.datetime | None = None) -> Probe:
         """Nothing is set: protection has tests of its own."""
         self.names(path)
         return Probe(str(self.location.protection), ())

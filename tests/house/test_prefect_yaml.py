@@ -103,4 +103,10 @@ def test_only_the_night_removes_without_being_told() -> None:
     assert night["parameters"] == {"form": {"dry_run": False}}
     assert night["concurrency_limit"]["limit"] == 1
     assert [(schedule["cron"], schedule["timezone"]) for schedule in night["schedules"]] == [("30 2 * * *", "UTC")]
-    assert {name for name, deployment in BY_NAME.items() if deployment["schedules"]} == {"nightly-audit", "nightly-sweep"}
+    assert {name for name, deployment in BY_NAME.items() if deployment["schedules"]} == {
+        "nightly-audit",
+        "nightly-backup",
+        "nightly-sweep",
+        "recalls",
+        "watch",
+    }

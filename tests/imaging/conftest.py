@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from coldchain.imaging.platezarr import PLATE, create_plate, write_field, write_labels
 from coldchain.imaging.synthesis import plate
+from coldchain.testing.cheap_models import install as cheap_models_of
 
 WELLS, FIELDS, CHANNELS = ["A01", "A02", "B01", "B02"], [1, 2], ["DNA", "Marker"]
 EMPTY = ("B02", 2)  # this field holds no nucleus
@@ -56,3 +57,11 @@ def _write(known: KnownPlate, well: str, field: int) -> None:
             pixel_size_um=0.65,
         )
     write_labels(Path(known.masks) / PLATE, well, field, "nuclei", truth, pixel_size_um=0.65)
+
+
+@pytest.fixture
+def cheap_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that cost nothing, registered for this process."""
+    environment = cheap_models_of(tmp_path / "cheap")
+    monkeypatch.syspath_prepend(environment["PYTHONPATH"])
+    monkeypatch.setenv("COLDCHAIN_MODELS", environment["COLDCHAIN_MODELS"])

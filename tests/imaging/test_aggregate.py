@@ -109,11 +109,18 @@ def test_a_plate_map_of_another_plate_is_refused(cells: str, tmp_path: Path) -> 
         bulk_profiles(cells, str(tmp_path / "bulk.parquet"), wells=WELLS, plate_map={"a1": {"treatment": "DMSO"}})
 
 
-@pytest.mark.parametrize("key", ["Well", "Count_Nuclei", "a b", "x\ny", "", "well_position"])
+@pytest.mark.parametrize("key", ["Well", "Count_Nuclei", "Count_Wells", "a b", "x\ny", "", "well_position"])
 def test_a_key_that_cannot_be_a_column_is_refused(cells: str, tmp_path: Path, key: str) -> None:
     """A key that would overwrite a column, or is no plain name, raises InputError naming it."""
     with pytest.raises(InputError, match="keys"):
         bulk_profiles(cells, str(tmp_path / "bulk.parquet"), wells=WELLS, plate_map={"A01": {key: 1}})
+
+
+def test_keys_that_differ_in_case_only_are_refused(cells: str, tmp_path: Path) -> None:
+    """`Treatment` of one well and `treatment` of another would be two columns of which one is heeded: InputError names both."""
+    plate_map = {"A01": {"Treatment": "DMSO"}, "A02": {"treatment": "drug"}}
+    with pytest.raises(InputError, match=r"'Treatment', 'treatment'"):
+        bulk_profiles(cells, str(tmp_path / "bulk.parquet"), wells=WELLS, plate_map=plate_map)
 
 
 def test_nuclei_outside_the_plate_are_refused(cells: str, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import tifffile
 import yaozarrs
 
 from coldchain.errors import ImageError, InputError, IntegrityError, LayoutError
+from coldchain.imaging.conventions import BUILT_IN
 from coldchain.imaging.convert import convert_plate, prove
 from coldchain.imaging.nativetiff import read_tiff
 from coldchain.imaging.platezarr import field_path, plate_info, read_plane
@@ -39,7 +40,12 @@ def acquire(folder: Path, **written: Any) -> Path:
 
 def convert(source: Path, target: Path, **changed: Any) -> dict[str, Any]:
     """Convert with the parameters that most tests use."""
-    given: dict[str, Any] = {"pattern": "imagexpress", "channels": {1: "DNA", 2: "GFP"}, "plate_name": "P", "pixel_size_um": 0.5}
+    given: dict[str, Any] = {
+        "convention": BUILT_IN["imagexpress"],
+        "channels": {1: "DNA", 2: "GFP"},
+        "plate_name": "P",
+        "pixel_size_um": 0.5,
+    }
     return convert_plate(str(source), str(target), **(given | changed))
 
 
@@ -105,7 +111,7 @@ def test_a_stack_is_converted_with_its_planes(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for z in (1, 2, 3):
         tifffile.imwrite(tmp_path / "in" / f"r01c01f01p{z:02d}-ch1sk1fk1fl1.tiff", noise(z), metadata=None)
-    convert(tmp_path / "in", tmp_path / "out", pattern="operetta", channels=None)
+    convert(tmp_path / "in", tmp_path / "out", convention=BUILT_IN["operetta"], channels=None)
     assert np.array_equal(read_plane(tmp_path / "out" / "plate.ome.zarr", "A01", 1, 0, z=2), noise(3))
 
 
@@ -279,7 +285,7 @@ def test_real_images_of_three_channels_arrive(tmp_path: Path) -> None:
     """HT-29 cells in three channels, two of them packed (PackBits), are the same pixels in the plate."""
     if not (DATA / "ht29").is_dir():
         pytest.skip(f"real plate images are not at {DATA}")
-    convert(DATA / "ht29", tmp_path / "out", pattern="roche", channels={0: "DNA", 1: "pH3", 2: "Actin"}, pixel_size_um=None)
+    convert(DATA / "ht29", tmp_path / "out", convention=BUILT_IN["roche"], channels={0: "DNA", 1: "pH3", 2: "Actin"}, pixel_size_um=None)
     plate = tmp_path / "out" / "plate.ome.zarr"
     for index in range(3):
         native = tifffile.imread(DATA / "ht29" / f"AS_09125_050116030001_D03f00d{index}.tif")

@@ -13,7 +13,7 @@ import zarr
 
 from coldchain.errors import ImageError, InputError, IntegrityError, LayoutError
 from coldchain.imaging import crops
-from coldchain.imaging.crops import CROPS, INDEX, ROW, crop_field, cut, join_crops, prepare_crops
+from coldchain.imaging.crops import CROPS, INDEX, PIXELS, ROW, crop_field, cut, join_crops, prepare_crops
 
 
 def parts(known: Any, folder: Path, **more: Any) -> list[str]:
@@ -39,16 +39,28 @@ def test_a_nucleus_in_the_last_corner_is_cut() -> None:
 def test_a_plate_becomes_one_array_and_its_index(known_plate: Any, tmp_path: Path) -> None:
     """Each true nucleus has one crop, at the row that the index gives, and the pixels are those of the image around its centre."""
     report = join_crops(parts(known_plate, tmp_path / "parts")[::-1], str(tmp_path / "out"), ["DNA", "Marker"])
-    array = zarr.open_array(tmp_path / "out" / CROPS, mode="r")
+    array = zarr.open_array(tmp_path / "out" / CROPS / PIXELS, mode="r")
     index = pq.read_table(tmp_path / "out" / INDEX).to_pandas()
     nuclei = sum(int(truth.max()) for truth in known_plate.truth.values())
     assert report["shape"] == [nuclei, 2, 48, 48] == list(array.shape)
     assert index[ROW].tolist() == list(range(nuclei))
-    assert array.attrs["channels"] == ["DNA", "Marker"]
     for row in (index.iloc[i] for i in (0, nuclei // 2, nuclei - 1)):
         image = known_plate.images[row["Metadata_Well"], row["Metadata_Site"]]
         wanted = cut(image, np.array([row["Nuclei_Location_Center_Y"]]), np.array([row["Nuclei_Location_Center_X"]]), 48)[0]
         np.testing.assert_array_equal(array[row[ROW]], wanted)
+
+
+def test_crops_are_an_image_of_ome_zarr(known_plate: Any, tmp_path: Path) -> None:
+    """The crops pass the schema of NGFF 0.5, with the channels' names and the size of a pixel in its metadata."""
+    import yaozarrs
+
+    join_crops(parts(known_plate, tmp_path / "parts"), str(tmp_path / "out"), ["DNA", "Marker"], 0.65)
+    yaozarrs.validate_zarr_store(str(tmp_path / "out" / CROPS))
+    ome = zarr.open_group(tmp_path / "out" / CROPS, mode="r").attrs["ome"]
+    assert [channel["label"] for channel in ome["omero"]["channels"]] == ["DNA", "Marker"]
+    image = ome["multiscales"][0]
+    assert image["datasets"][0]["coordinateTransformations"][0]["scale"] == [1.0, 1.0, 0.65, 0.65]
+    assert {axis.get("unit") for axis in image["axes"][2:]} == {"micrometer"}
 
 
 def test_crops_are_the_same_bytes_each_time(known_plate: Any, tmp_path: Path) -> None:
@@ -68,7 +80,7 @@ def test_shards_are_cut_across_fields(known_plate: Any, tmp_path: Path, monkeypa
     join_crops(done, str(tmp_path / "large"))
     monkeypatch.setattr(crops, "SHARD_BYTES", 16 * 2 * 48 * 48 * 2)
     join_crops(done, str(tmp_path / "small"))
-    large, small = (zarr.open_array(tmp_path / name / CROPS, mode="r") for name in ("large", "small"))
+    large, small = (zarr.open_array(tmp_path / name / CROPS / PIXELS, mode="r") for name in ("large", "small"))
     assert small.shards[0] < large.shards[0]
     np.testing.assert_array_equal(small[:], large[:])
 
@@ -77,7 +89,7 @@ def test_a_plate_without_nuclei_has_empty_crops(known_plate: Any, tmp_path: Path
     """A plate in which nothing was found gives an array and an index without rows."""
     items = [i for i in prepare_crops(known_plate.corrected, known_plate.masks, str(tmp_path)) if (i["well"], i["field"]) == ("B02", 2)]
     report = join_crops([crop_field(item)["part"] for item in items], str(tmp_path / "out"))
-    assert report["shape"] == [0, 2, 48, 48] == list(zarr.open_array(tmp_path / "out" / CROPS, mode="r").shape)
+    assert report["shape"] == [0, 2, 48, 48] == list(zarr.open_array(tmp_path / "out" / CROPS / PIXELS, mode="r").shape)
     assert pq.read_table(tmp_path / "out" / INDEX).num_rows == 0
 
 

@@ -16,6 +16,7 @@ from coldchain.imaging import tables
 from coldchain.imaging.measure import feature_names, join_tables, measure_field, measure_nuclei, prepare_measure
 from coldchain.imaging.platezarr import PLATE, create_plate, plate_info
 from coldchain.imaging.regions import centres, find_regions, intensities, shapes
+from tests.imaging.shapes import crowded_labels
 
 SHARED = {
     "Area": "area",
@@ -36,18 +37,6 @@ LIGHT = {
     "MinIntensity": "intensity_min",
     "StdIntensity": "intensity_std",
 }
-
-
-def crowded_labels(seed: int, side: int = 200) -> NDArray[np.int32]:
-    """Return touching, ragged, cut and partly disconnected regions, numbered with gaps."""
-    from scipy.ndimage import gaussian_filter
-
-    rng = np.random.default_rng(seed)
-    seeds = rng.integers(0, side, (60, 2))
-    grid = np.indices((side, side)).transpose(1, 2, 0)
-    nearest = np.linalg.norm(grid[:, :, None] - seeds, axis=3).argmin(axis=2)
-    foreground = gaussian_filter(rng.normal(size=(side, side)), 2) > 0.01
-    return np.where(foreground, 1 + 2 * nearest, 0).astype(np.int32)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -132,7 +121,7 @@ def test_an_empty_field_has_the_full_schema(known_plate: Any, tmp_path: Path) ->
     empty, full = (pq.read_schema(done[place]["table"]) for place in (("B02", 2), ("A01", 1)))
     assert done["B02", 2]["nuclei"] == 0
     assert empty == full
-    assert empty.names[6:] == feature_names(["DNA", "Marker"])
+    assert empty.names[6:] == [tables.PIXEL_SIZE, *feature_names(["DNA", "Marker"])]
 
 
 def test_measuring_twice_gives_the_same_bytes(known_plate: Any, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from coldchain.errors import InputError, LayoutError, UnsafePathError
-from coldchain.imaging.naming import PATTERNS, ImageKey, normalise_well, parse_name, read_layout, sort_wells
+from coldchain.imaging.conventions import BUILT_IN, find_convention
+from coldchain.imaging.naming import ImageKey, normalise_well, parse_name, read_layout, sort_wells
 
 DATA = Path(os.environ.get("COLDCHAIN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -20,10 +21,10 @@ def lay(folder: Path, *names: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", BUILT_IN)
 def test_every_convention_reads_its_own_example(pattern: str) -> None:
     """The example that errors show to a person is a name that the convention accepts."""
-    assert parse_name(PATTERNS[pattern].example, pattern).well
+    assert parse_name(BUILT_IN[pattern].example, find_convention(pattern)).well
 
 
 @pytest.mark.parametrize(
@@ -40,14 +41,14 @@ def test_every_convention_reads_its_own_example(pattern: str) -> None:
 )
 def test_a_name_says_well_field_channel_and_plane(name: str, pattern: str, key: ImageKey) -> None:
     """Names of four instruments give their well, field, channel and plane, up to the last well of 1536."""
-    assert parse_name(name, pattern) == key
+    assert parse_name(name, find_convention(pattern)) == key
 
 
 @pytest.mark.parametrize("name", ["r33c01f01p01-ch1sk1fk1fl1.tiff", "r00c01f01p01-ch1sk1fk1fl1.tiff", "r01c49f01p01-ch1sk1fk1fl1.tiff"])
 def test_a_well_that_no_plate_has_is_refused_by_name(name: str) -> None:
     """A row or column beyond 1536 wells is an error that names the file."""
     with pytest.raises(LayoutError, match=name[:6]):
-        parse_name(name, "operetta")
+        parse_name(name, find_convention("operetta"))
 
 
 @pytest.mark.parametrize("text", ["", "1A", "AG01", "A0", "AAA1", "A1000", "A01\n", "../A01"])
@@ -65,13 +66,15 @@ def test_wells_sort_as_on_a_plate() -> None:
 def test_an_unknown_convention_names_the_known_ones() -> None:
     """A misspelt convention is an error that lists what there is, with examples."""
     with pytest.raises(InputError, match=r"operetta.*roche"):
-        parse_name("a.tif", "operetto")
+        parse_name("a.tif", find_convention("operetto"))
 
 
 def test_a_folder_makes_a_rectangle(tmp_path: Path) -> None:
     """Wells, fields and channels come sorted, files that are no images and the instrument's previews come apart."""
     names = [f"P_{well}_s{field}_w{channel}.TIF" for well in ("B01", "A02") for field in (1, 2) for channel in (1, 2)]
-    layout = read_layout(lay(tmp_path, *names, "dataset.yaml", "P_A02_s1_w1_thumb.TIF"), "imagexpress", {1: "DNA", 2: "Marker"})
+    layout = read_layout(
+        lay(tmp_path, *names, "dataset.yaml", "P_A02_s1_w1_thumb.TIF"), find_convention("imagexpress"), {1: "DNA", 2: "Marker"}
+    )
     assert (layout.wells, layout.fields, layout.channels) == (("A02", "B01"), (1, 2), ("DNA", "Marker"))
     assert layout.images[ImageKey("B01", 2, 1)] == "P_B01_s2_w1.TIF"
     assert layout.others == ("P_A02_s1_w1_thumb.TIF", "dataset.yaml")
@@ -79,7 +82,7 @@ def test_a_folder_makes_a_rectangle(tmp_path: Path) -> None:
 
 def test_images_in_sub_folders_are_found(tmp_path: Path) -> None:
     """An instrument may put its images in a folder of their own."""
-    layout = read_layout(lay(tmp_path, "Images/r01c01f01p01-ch1sk1fk1fl1.tiff", "Index.idx.xml"), "operetta", None)
+    layout = read_layout(lay(tmp_path, "Images/r01c01f01p01-ch1sk1fk1fl1.tiff", "Index.idx.xml"), find_convention("operetta"), None)
     assert layout.images == {ImageKey("A01", 1, 1): "Images/r01c01f01p01-ch1sk1fk1fl1.tiff"}
     assert layout.channels == ("Ch1",)
 
@@ -91,44 +94,51 @@ def test_every_missing_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "P_A02_s2_w1.TIF").unlink()
     (tmp_path / "P_A01_s1_w2.TIF").unlink()
     with pytest.raises(LayoutError, match="A01 field 1 channel 2 plane 1; A02 field 2 channel 1 plane 1"):
-        read_layout(tmp_path, "imagexpress", None)
+        read_layout(tmp_path, find_convention("imagexpress"), None)
 
 
 def test_a_hostile_rectangle_is_refused_without_counting_it_out(tmp_path: Path) -> None:
     """A few hundred names that span millions of absent images give an error that lists some and counts the rest."""
     lay(tmp_path, *(f"r{1 + n % 32:02d}c{1 + n % 48:02d}f{n:04d}p{n:04d}-ch{n % 99}sk1fk1fl1.tiff" for n in range(1, 300)))
     with pytest.raises(LayoutError, match=r"and \d{5,} more"):
-        read_layout(tmp_path, "operetta", None)
+        read_layout(tmp_path, find_convention("operetta"), None)
 
 
 def test_mixed_conventions_are_refused(tmp_path: Path) -> None:
     """One image named otherwise is an error that names it."""
     with pytest.raises(LayoutError, match=r"other\.tif"):
-        read_layout(lay(tmp_path, "P_A01_s1_w1.TIF", "other.tif"), "imagexpress", None)
+        read_layout(lay(tmp_path, "P_A01_s1_w1.TIF", "other.tif"), find_convention("imagexpress"), None)
 
 
 def test_two_files_for_one_image_are_refused(tmp_path: Path) -> None:
     """A second file for the same well, field and channel is an error that names both."""
     with pytest.raises(LayoutError, match=r"P_A01_s1_w1\.TIF and P_A01_s1_w1\.tif"):
-        read_layout(lay(tmp_path, "P_A01_s1_w1.TIF", "P_A01_s1_w1.tif"), "imagexpress", None)
+        read_layout(lay(tmp_path, "P_A01_s1_w1.TIF", "P_A01_s1_w1.tif"), find_convention("imagexpress"), None)
+
+
+def test_two_plates_in_one_folder_are_refused(tmp_path: Path) -> None:
+    """Wells of another plate do not fill up a plate: an image of each is named."""
+    names = ("P1_A01_s1_w1.TIF", "P1_A02_s1_w1.TIF", "P2_B01_s1_w1.TIF", "P2_B02_s1_w1.TIF")
+    with pytest.raises(LayoutError, match=r"several plates(?s:.*)P1_A01_s1_w1\.TIF; P2_B01_s1_w1\.TIF"):
+        read_layout(lay(tmp_path, *names), find_convention("imagexpress"), None)
 
 
 def test_a_time_series_is_refused(tmp_path: Path) -> None:
     """Two time points are an error, and not one overwritten by the other."""
     with pytest.raises(LayoutError, match="2 time points"):
-        read_layout(lay(tmp_path, "r01c01f01p01-ch1sk1fk1fl1.tiff", "r01c01f01p01-ch1sk2fk1fl1.tiff"), "operetta", None)
+        read_layout(lay(tmp_path, "r01c01f01p01-ch1sk1fk1fl1.tiff", "r01c01f01p01-ch1sk2fk1fl1.tiff"), find_convention("operetta"), None)
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     """A folder that holds only other files is an error that shows what a name looks like."""
     with pytest.raises(LayoutError, match="No image"):
-        read_layout(lay(tmp_path, "notes.txt"), "roche", None)
+        read_layout(lay(tmp_path, "notes.txt"), find_convention("roche"), None)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """A wrong path is an error, and not an empty plate."""
     with pytest.raises(InputError, match="No acquisition folder"):
-        read_layout(tmp_path / "nowhere", "roche", None)
+        read_layout(tmp_path / "nowhere", find_convention("roche"), None)
 
 
 @pytest.mark.parametrize("link", ["P_A02_s1_w1.TIF", "folder"])
@@ -137,7 +147,7 @@ def test_a_symbolic_link_is_refused_by_name(tmp_path: Path, link: str) -> None:
     lay(tmp_path / "plate", "P_A01_s1_w1.TIF")
     (tmp_path / "plate" / link).symlink_to(tmp_path)
     with pytest.raises(UnsafePathError, match=link):
-        read_layout(tmp_path / "plate", "imagexpress", None)
+        read_layout(tmp_path / "plate", find_convention("imagexpress"), None)
 
 
 @pytest.mark.parametrize("name", [b"P_A01_s1_w1\n.TIF", b"P\xff_A01_s1_w1.TIF"])
@@ -145,7 +155,7 @@ def test_a_name_that_cannot_be_written_down_is_refused(tmp_path: Path, name: byt
     """A newline or bytes that are no text in a name are an error, which itself can be written down."""
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
     with pytest.raises(UnsafePathError) as caught:
-        read_layout(tmp_path, "imagexpress", None)
+        read_layout(tmp_path, find_convention("imagexpress"), None)
     assert str(caught.value).isascii()
     assert "A01_s1_w1" in str(caught.value)
 
@@ -154,13 +164,13 @@ def test_a_name_that_cannot_be_written_down_is_refused(tmp_path: Path, name: byt
 def test_channels_are_named_each_and_plainly(tmp_path: Path, channels: dict[int, str]) -> None:
     """A channel without a name, without images, with another's name or with a path in its name is an error."""
     with pytest.raises(LayoutError, match="hannel"):
-        read_layout(lay(tmp_path, "P_A01_s1_w1.TIF", "P_A01_s1_w2.TIF"), "imagexpress", channels)
+        read_layout(lay(tmp_path, "P_A01_s1_w1.TIF", "P_A01_s1_w2.TIF"), find_convention("imagexpress"), channels)
 
 
 def test_a_real_plate_is_read() -> None:
     """Row O of a 384-well plate: 24 wells of 3 fields in one channel."""
     if not (DATA / "plate_strip").is_dir():
         pytest.skip(f"real plate images are not at {DATA}")
-    layout = read_layout(DATA / "plate_strip", "roche", {2: "GFP"})
+    layout = read_layout(DATA / "plate_strip", find_convention("roche"), {2: "GFP"})
     assert (layout.wells[0], layout.wells[-1], len(layout.wells), layout.fields) == ("O01", "O24", 24, (0, 1, 2))
     assert len(layout.images) == 72

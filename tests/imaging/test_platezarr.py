@@ -274,9 +274,9 @@ def test_a_field_has_all_its_channels(tmp_path: Path) -> None:
         write_field(plate, "A01", 7, [(2, noise(0))], channels=CHANNELS, dtype="uint16", shape=SHAPE, pixel_size_um=None)
 
 
-@pytest.mark.parametrize("labels", [np.zeros((4, 4)), np.zeros((2, 4, 4), np.int32), np.full((4, 4), -1), np.full((4, 4), 2**31)])
+@pytest.mark.parametrize("labels", [np.zeros((4, 4)), np.zeros((2, 2, 4, 4), np.int32), np.full((4, 4), -1), np.full((4, 4), 2**31)])
 def test_labels_are_whole_numbers_that_fit(tmp_path: Path, labels: np.ndarray[Any, Any]) -> None:
-    """Fractions, a third axis, negative labels and labels beyond 31 bits are errors."""
+    """Fractions, a fourth axis, negative labels and labels beyond 31 bits are errors."""
     plate = fill_all(new_plate(tmp_path / "p"))
     with pytest.raises(ImageError, match="label"):
         write_labels(plate, "A01", 3, "nuclei", labels, pixel_size_um=None)

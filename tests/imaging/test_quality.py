@@ -9,7 +9,16 @@ import pytest
 
 from coldchain.errors import ImageError
 from coldchain.imaging import synthesis
-from coldchain.imaging.quality import QualityRules, estimate_noise, flag_fields, measure_plane, robust_z, saturated_fraction, unevenness
+from coldchain.imaging.quality import (
+    QualityRules,
+    bright_area,
+    estimate_noise,
+    flag_fields,
+    measure_plane,
+    robust_z,
+    saturated_fraction,
+    unevenness,
+)
 
 DATA = Path(os.environ.get("COLDCHAIN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 Plane = np.ndarray[Any, Any]
@@ -38,7 +47,14 @@ def row(well: str, field: int, **channels: Plane) -> dict[str, Any]:
 
 def plain_rows(count: int = 12) -> list[dict[str, Any]]:
     """Make the rows of a plate on which nothing is wrong, and no two fields are alike."""
-    measures = {"FocusDetail": -1.2, "SaturatedFraction": 0.0, "MedianIntensity": 200.0, "Unevenness": 0.3, "Contrast": 40.0}
+    measures = {
+        "FocusDetail": -1.2,
+        "SaturatedFraction": 0.0,
+        "MedianIntensity": 200.0,
+        "Unevenness": 0.3,
+        "Contrast": 40.0,
+        "BrightArea": 0.003,
+    }
     wiggle = np.linspace(-0.05, 0.05, count)
     return [
         {"Metadata_Well": f"A{n + 1:02d}", **{f"ImageQuality_{name}_DNA": value * (1 + wiggle[n]) for name, value in measures.items()}}
@@ -142,6 +158,52 @@ def test_a_field_is_empty_only_without_signal_in_any_channel() -> None:
     assert not any(field["flagged"] for field in flagged[1:])
 
 
+def blot(plane: Plane, share: float, seed: int = 0, times: float = 2.0) -> Plane:
+    """The plane with an irregular piece of debris: so large a share of the field, so many times as bright as the brightest cells."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: plane.shape[0], : plane.shape[1]]
+    cy, cx = rng.uniform(0.3, 0.7, 2) * plane.shape
+    angle = np.arctan2(y - cy, x - cx)
+    edge = np.sqrt(share * plane.size / np.pi) * (1 + 0.3 * np.sin(3 * angle + 1) + 0.2 * np.sin(7 * angle))
+    full = np.iinfo(plane.dtype).max
+    light = min(times * float(np.percentile(plane, 99.5)), full)
+    return np.where(np.hypot(y - cy, x - cx) < edge, light, plane).astype(plane.dtype)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.08])
+@pytest.mark.parametrize("seed", range(3))
+def test_debris_is_found_in_the_field_where_it_lies(share: float, seed: int) -> None:
+    """A bright irregular piece of five or eight hundredths of the field is flagged as debris there, and no other field is."""
+    fields = [cells(seed=number) for number in range(12)]
+    fields[5] = blot(fields[5], share, seed)
+    flagged = flag_fields([row(f"A{n + 1:02d}", 1, DNA=plane) for n, plane in enumerate(fields)])
+    assert [n for n, field in enumerate(flagged) if any(flag.startswith("debris DNA") for flag in field["flags"])] == [5]
+
+
+@pytest.mark.parametrize(
+    ("area", "said"),
+    [(0.016, True), (0.0149, False), (0.0099, False)],
+)
+def test_a_large_cell_is_no_debris(area: float, said: bool) -> None:
+    """A piece below a hundredth of the field, or below five times the plate's median, is none, however odd it is there."""
+    flags = flags_with(BrightArea=area)
+    assert any(flag.startswith("debris") for flag in flags) is said
+    assert not flag_fields(plain_rows())[-1]["flags"]
+    big = [field | {"ImageQuality_BrightArea_DNA": 10 * field["ImageQuality_BrightArea_DNA"]} for field in plain_rows()]
+    big[-1]["ImageQuality_BrightArea_DNA"] = 0.1
+    assert not flag_fields(big)[-1]["flags"]
+
+
+def test_bright_area_is_a_share_of_the_field_whatever_its_size() -> None:
+    """The same scene has the same bright area at twice the pixels; a flat field has none; noise makes none."""
+    plane = blot(cells(), 0.05)
+    small, large = (bright_area(each.astype(np.float32)) for each in (plane, np.kron(plane, np.ones((3, 3)))))
+    assert small == pytest.approx(0.05, rel=0.2)
+    assert large == pytest.approx(small, rel=0.1)
+    assert bright_area(np.full((64, 64), 7.0, np.float32)) == 0
+    assert bright_area(np.random.default_rng(0).normal(100, 5, (512, 512)).astype(np.float32)) < 0.001
+
+
 def test_few_fields_are_not_compared() -> None:
     """On a plate of fewer fields than the rule asks for, one unlike the others is not called an outlier."""
     rows = plain_rows(7)
@@ -185,12 +247,45 @@ def test_the_planted_defects_of_a_synthetic_plate_are_found_and_nothing_else() -
         assert found[place][0].startswith({"out_of_focus": "focus", "saturated": "saturation"}[defect])
 
 
-def test_a_real_plate_is_judged_with_few_flags() -> None:
-    """Of 72 fields of a real plate, with an agonist series and a strong vignette, at most three are flagged."""
+def real_rows() -> list[dict[str, Any]]:
+    """Measure the 72 fields of the real plate."""
     import tifffile
 
     if not (DATA / "plate_strip").is_dir():
         pytest.skip(f"real plate images are not at {DATA}")
     files = sorted((DATA / "plate_strip").glob("*.TIF"))
-    flagged = [field for field in flag_fields([row(file.stem[-7:-4], 0, GFP=tifffile.imread(file)) for file in files]) if field["flagged"]]
+    return [row(file.stem[-8:-5], int(file.stem[-4:-2]), GFP=tifffile.imread(file)) for file in files]
+
+
+def test_a_real_plate_is_judged_with_few_flags() -> None:
+    """Of 72 fields of a real plate, with an agonist series and a strong vignette, at most three are flagged, and none for debris."""
+    flagged = [field for field in flag_fields(real_rows()) if field["flagged"]]
     assert len(flagged) <= 3
+    assert not [flag for field in flagged for flag in field["flags"] if flag.startswith("debris")]
+
+
+def test_debris_on_a_real_plate_is_found() -> None:
+    """A saturated piece of five hundredths, drawn into a field of the real plate, is flagged as debris in that field alone."""
+    import tifffile
+
+    rows = real_rows()
+    plane = tifffile.imread(sorted((DATA / "plate_strip").glob("*.TIF"))[30])
+    rows[30] |= {f"ImageQuality_{name}_GFP": value for name, value in measure_plane(blot(plane, 0.05)).items()}
+    found = [n for n, field in enumerate(flag_fields(rows)) if any(flag.startswith("debris") for flag in field["flags"])]
+    assert found == [30]
+
+
+def test_a_real_field_of_three_channels_is_sane() -> None:
+    """HT-29 cells in DNA, pH3 and actin: in focus, not empty, not saturated, no debris; signals are above their background."""
+    import tifffile
+
+    if not (DATA / "ht29").is_dir():
+        pytest.skip(f"real images are not at {DATA}")
+    planes = {
+        name: tifffile.imread(DATA / "ht29" / f"AS_09125_050116030001_D03f00d{n}.tif") for n, name in enumerate(("DNA", "pH3", "actin"))
+    }
+    found = row("D03", 0, **planes)
+    (flagged,) = flag_fields([found])
+    assert flagged["flags"] == []
+    assert all(found[f"ImageQuality_BrightArea_{name}"] < 0.01 for name in planes)
+    assert all(found[f"ImageQuality_SignalToBackground_{name}"] > 1.2 for name in planes)

@@ -11,8 +11,9 @@ import pytest
 
 from coldchain.errors import ImageError, InputError, IntegrityError, ModelError
 from coldchain.imaging import models
+from coldchain.imaging.masks import preview_level
 from coldchain.imaging.platezarr import PLATE, field_path, iter_fields, plate_info, read_labels, read_plane
-from coldchain.imaging.segment import prepare_masks, preview_level, segment_field, segment_plane, summary
+from coldchain.imaging.segment import prepare_masks, segment_field, segment_image, summary
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -86,7 +87,7 @@ def test_a_field_is_segmented(known_plate: Any, tmp_path: Path) -> None:
     score = matching(known_plate.truth[item["well"], item["field"]], labels, thresh=0.5).f1
     print(f"F1 at IoU 0.5 on a synthetic field: {score:.2f}")
     assert score > 0.6
-    assert report["digest"] == models.digest_of("nuclei-small")
+    assert report["model"]["digest"] == models.digest_of("nuclei-small")
     assert report["device"]
     assert report["host"]
     assert report["seconds"] > 0
@@ -142,13 +143,13 @@ def test_a_lost_plane_is_named(known_plate: Any, tmp_path: Path) -> None:
 
 def test_what_is_no_plane_is_refused() -> None:
     """A stack or an empty plane raises ImageError before a model sees it."""
-    model = models.LoadedModel("none", "0", lambda image, **_: np.zeros(image.shape, np.int32))
+    model = models.LoadedModel("none", "0", lambda image, *_, **__: np.zeros(image.shape, np.int32))
     for plane in (np.zeros((2, 4, 4)), np.zeros((0, 4))):
         with pytest.raises(ImageError, match="Not a plane"):
-            segment_plane(plane, model)
+            segment_image(plane, model)
 
 
 def test_a_summary_counts_labels() -> None:
     """The summary gives the number of labels that are there, their median area and the share of the plane they cover."""
     labels = np.array([[1, 1, 0, 3], [1, 0, 0, 0]])
-    assert summary(labels) == {"objects": 2, "median_area_px": 1.0, "covered": 0.5}
+    assert summary(labels) == {"objects": 2, "median_area_px": 2.0, "covered": 0.5}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from coldchain.errors import ConfigurationError
-from deployments.automations import WATCHED, register
+from deployments.automations import WATCHED, _automation, _said, register
 from deployments.server import running_server
 
 pytestmark = [pytest.mark.server, pytest.mark.long, pytest.mark.timeout(600)]
@@ -137,6 +137,24 @@ def test_registering_again_changes_nothing(registered: Any) -> None:
     after = {automation.name: automation for automation in registered.read_automations()}
     assert {name: automation.id for name, automation in after.items()} == {name: automation.id for name, automation in before.items()}
     assert not after[SWEEP].enabled
+
+
+def test_the_order_of_a_set_is_no_difference() -> None:
+    """What an automation waits for is a set: how its items happen to be ordered in memory is not what it says."""
+    from uuid import UUID
+
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    names = [f"event.{number}" for number in range(100)]
+
+    def waiting(expect: list[str]) -> AutomationCore:
+        trigger = EventTrigger(posture=Posture.Reactive, expect=set(expect), threshold=1, within=WITHIN)
+        return _automation("name", trigger, UUID(int=1), "something", "")
+
+    one, other = waiting(names), waiting(names[::-1])
+    assert one.model_dump(mode="json") != other.model_dump(mode="json"), "the sets are ordered alike, so that this test says nothing"
+    assert _said(one) == _said(other)
+    assert _said(one) != _said(waiting(names[1:]))
 
 
 def test_what_changed_is_registered_anew(registered: Any) -> None:

@@ -16,16 +16,18 @@ import pytest
 from pydantic import ValidationError
 
 import deployments
-from coldchain import approving, making
+from coldchain import accepting, approving, making
 from coldchain.approvers import Person, code_of, step_of
 from coldchain.dataset import Dataset, Project
 from coldchain.errors import ConfigurationError, LocationUnreachable, NotInCatalogue, Refused
 from coldchain.files import no_progress
-from coldchain.forms_retention import ApproveForm, HoldForm
+from coldchain.forms_retention import AcceptForm, ApproveForm, HoldForm
+from coldchain.gate import Failure, GateReport, Severity, report
 from coldchain.levels import Level
 from coldchain.policy import Ground
 from coldchain.proposals import Answer
 from coldchain.protection import release
+from coldchain.suite import load_suite
 from coldchain.workspace import Workspace
 from deployments.server import ServerInfo
 from tasks import approving as at_work
@@ -275,3 +277,82 @@ def test_a_long_notice_is_shown_in_part_and_says_so(ws: Workspace) -> None:
     text = at_work.as_markdown(1, [first] * 502)
     assert "2 more: `coldchain notices 1` shows all" in text
     assert text.count(first.artifact) == 500
+
+
+TABLE = f"{A}/bulk_profiles@" + "ab" * 32
+
+
+def found_by_the_gate(ws: Workspace) -> GateReport:
+    """A report of one failure, noted as `promote` notes it."""
+    failure = Failure(
+        rule="controls-present",
+        says="every control well of the plate map has nuclei",
+        expectation="expect_column_values_to_be_between",
+        column="nuclei",
+        severity=Severity.CRITICAL,
+        unexpected_count=1,
+        unexpected_percent=25.0,
+        examples=("Well B02, control positive: 0",),
+        found="1 of 4 (25 %)",
+    )
+    said = report(load_suite("bulk_profiles"), 4, 20, [failure], table=TABLE, accepted=accepting.acceptances(ws, A))
+    accepting.note(ws, A, [(TABLE, said)])
+    return said
+
+
+def accept_form(ws: Workspace, key: bytes, mark: str, **more: Any) -> AcceptForm:
+    """The form as ada fills it now."""
+    said = {"project": "PRJ-0001", "dataset": "PLATE-A", "mark": mark, "reason": "the well dried out", "name": "ada"}
+    return AcceptForm.model_validate(said | {"code": code_of(key, step_of(ws.now()) + 1)} | more)
+
+
+def test_a_failure_of_the_gate_is_accepted_from_the_form(ws: Workspace, key: bytes) -> None:
+    """Who accepts is established by the code, the table of what was found is shown before and after, and the gate opens."""
+    from flows.accept import accept
+
+    (failure,) = found_by_the_gate(ws).failures
+    said = accept(accept_form(ws, key, failure.mark))
+    assert "accepted by ada" in said
+    assert found_by_the_gate(ws).passed
+    receipt = ws.catalogue.last_receipt("acceptance")
+    assert receipt["who"] == "ada"
+    assert receipt["acceptance"]["how"].startswith("Prefect UI, one-time code, run ")
+    after, before = (json.loads(each.data)[0] for each in artifacts("prj-0001-plate-a-gate-found")[:2])
+    assert (before["what"], after["what"]) == ("does not pass", "accepted by ada")
+    assert {name: before[name] for name in ("expectation", "column", "count", "examples", "mark")} == {
+        "expectation": "expect_column_values_to_be_between",
+        "column": "nuclei",
+        "count": 1,
+        "examples": "Well B02, control positive: 0",
+        "mark": failure.mark,
+    }
+
+
+def test_a_wrong_code_accepts_nothing(ws: Workspace, key: bytes) -> None:
+    """The flow fails, and the gate stays closed."""
+    from flows.accept import accept
+
+    (failure,) = found_by_the_gate(ws).failures
+    with pytest.raises(Refused, match="do not go together"):
+        accept(accept_form(ws, key, failure.mark, code=code_of(key, step_of(ws.now()) + 1000)))
+    assert not found_by_the_gate(ws).passed
+
+
+def test_the_gate_shows_a_table_of_what_it_found(ws: Workspace, key: bytes) -> None:
+    """Beside its words, promote leaves a table that names expectation, column, count and examples."""
+    from prefect import flow
+
+    from tasks import show
+
+    said = found_by_the_gate(ws)
+
+    @flow
+    def shown() -> None:
+        """Show it."""
+        show.gate(A, [said])
+
+    shown()
+    (row,) = json.loads(artifacts("prj-0001-plate-a-gate-found")[0].data)
+    assert (row["table"], row["what"], row["count"], row["column"]) == ("bulk_profiles", "does not pass", 1, "nuclei")
+    assert said.failures[0].mark in artifacts("prj-0001-plate-a-gate")[0].data
+    assert key

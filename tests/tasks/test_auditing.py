@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect.logging import disable_run_logger
 
-import deployments
 from coldchain import making, transfer
 from coldchain.auditing import Audited, Failure, Place
 from coldchain.copies import CopyState
@@ -22,27 +20,21 @@ from coldchain.strays import Names, Strays
 from coldchain.testing.faults import flip_bit
 from coldchain.workspace import Workspace
 from tasks import auditing
-from tasks.workspace import open_workspace
 
 DATASET = "PRJ-0001/PLATE-A"
 
 
 @pytest.fixture
-def ws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def ws(demo_site: Workspace) -> Workspace:
     """The demo's site with one raw dataset of one file, on the NAS and at the backup."""
-    for name in ("site.yaml", "policy.yaml"):
-        shutil.copy(Path(deployments.__file__).with_name("sites") / name, tmp_path / name)
-    monkeypatch.setenv("COLDCHAIN_SITE", str(tmp_path / "site.yaml"))
-    found = open_workspace()
-    found.register()
-    found.catalogue.save_project(Project(id="PRJ-0001", title="Nuclei"))
-    found.catalogue.save_dataset(Dataset(project="PRJ-0001", name="PLATE-A", pattern="plain", channels={1: "DNA"}))
-    folder = found.site.path("acquisition") / "PLATE-A"
+    demo_site.catalogue.save_project(Project(id="PRJ-0001", title="Nuclei"))
+    demo_site.catalogue.save_dataset(Dataset(project="PRJ-0001", name="PLATE-A", pattern="plain", channels={1: "DNA"}))
+    folder = demo_site.site.path("acquisition") / "PLATE-A"
     folder.mkdir(parents=True)
     (folder / "image.tif").write_bytes(b"pixels" * 100)
-    raw = making.take_in(found, making.Step("ingest", DATASET, Level.RAW), folder, "nas", no_progress).artifact
-    transfer.deliver(found, raw, "backup")
-    return found
+    raw = making.take_in(demo_site, making.Step("ingest", DATASET, Level.RAW), folder, "nas", no_progress).artifact
+    transfer.deliver(demo_site, raw, "backup")
+    return demo_site
 
 
 def spoil(ws: Workspace) -> None:

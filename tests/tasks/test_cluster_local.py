@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coldchain.cluster import Cluster, ClusterKind
 from coldchain.errors import ComputeFailed, ImageError, InputError
+from coldchain.node import node_name
 from coldchain.testing import kernels
 from tasks.cluster import Workers, open_cluster
 
@@ -94,6 +96,23 @@ def test_a_kernels_error_arrives_as_itself(workers: Workers) -> None:
     assert workers.map(kernels.square, [{"number": 3}]) == [{"value": 9}]
 
 
+def test_results_that_come_with_an_error_are_kept(tmp_path: Path) -> None:
+    """What was finished by the time that another item fails is noted, and not computed again by the next run."""
+    (tmp_path / "marks").mkdir()
+    items = [{"number": n, "target": str(tmp_path / f"{n}.bin"), "marks": str(tmp_path / "marks")} for n in range(4)]
+    items[1]["marks"] = str(tmp_path / "no such folder")
+    kept: list[int] = []
+
+    def keep(answers: dict[int, dict[str, Any]]) -> None:
+        kept.extend(answers)
+        assert comes_true(lambda: len(list((tmp_path / "marks").iterdir())) == 3)
+        time.sleep(1)
+
+    with open_cluster(Cluster(workers=1), scratch=tmp_path, name="error", tasks=1) as opened, pytest.raises(FileNotFoundError):
+        opened.map(kernels.write, items, keep=keep)
+    assert sorted(kept) == [0, 2, 3]
+
+
 def test_an_item_that_kills_its_workers_ends_in_an_error_that_names_it(workers: Workers) -> None:
     """An item that ends two processes is not given to a third, and dead workers are replaced."""
     with pytest.raises(ComputeFailed, match="'code': 7") as caught:
@@ -155,6 +174,44 @@ def test_the_total_timeout_ends_a_computation_that_hangs(tmp_path: Path) -> None
     ):
         opened.map(kernels.mark_and_sleep, [{"marks": str(marks), "seconds": 600}])
     assert comes_true(lambda: not any(is_running(pid) for pid in pids_in(marks)))
+
+
+def test_workers_that_need_a_gpu_have_a_card_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no more workers than cards, and no two on one card: one process a GPU."""
+    for number in range(2):
+        (tmp_path / f"card{number}").touch()
+    monkeypatch.setenv("COLDCHAIN_GPU_DEVICES", f"{tmp_path}/card*")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    with open_cluster(Cluster(workers=4, gpu=True), scratch=tmp_path, name="cards", tasks=8) as opened:
+        answers = opened.map(kernels.sleep, [{"seconds": 0.5, "variables": ["CUDA_VISIBLE_DEVICES"]}] * 8)
+    cards = {answer["pid"]: answer["variables"]["CUDA_VISIBLE_DEVICES"] for answer in answers}
+    assert sorted(cards.values()) == ["4", "7"]
+
+
+def test_a_host_without_a_gpu_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that needs a GPU is not begun where none is seen."""
+    monkeypatch.setenv("COLDCHAIN_GPU_DEVICES", f"{tmp_path}/card*")
+    with (
+        pytest.raises(ComputeFailed, match="shows no GPU") as caught,
+        open_cluster(Cluster(workers=1, gpu=True), scratch=tmp_path, name="nocards", tasks=1),
+    ):
+        pytest.fail("a host without a GPU was accepted")
+    assert caught.value.on == node_name()
+
+
+def test_a_scratch_that_is_removed_ends_the_work(tmp_path: Path) -> None:
+    """A scratch without this run's token is gone, though the workers of this host could go on without it."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+
+    def progress(_done: int, _total: int) -> None:
+        (scratch / ".coldchain").rename(tmp_path / "purged")
+
+    with (
+        pytest.raises(ComputeFailed, match="this run's token"),
+        open_cluster(Cluster(workers=1), scratch=scratch, name="purged", tasks=1) as opened,
+    ):
+        opened.map(kernels.sleep, [{"seconds": 0.1}] + [{"seconds": 5}] * 20, progress=progress)
 
 
 @pytest.mark.parametrize("kernel", ["mark_and_sleep", "mark_and_hold_the_interpreter"])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,58 +11,19 @@ from typing import Any
 
 import pytest
 
-from coldchain.cluster import Cluster, ClusterKind
 from coldchain.errors import ComputeFailed, ConfigurationError, ImageError, JobRefused
-from coldchain.node import installed_version
 from coldchain.testing import kernels
-from tasks.cluster import open_cluster
+from tasks.cluster import open_cluster, preflight
+from tests.tasks.slurming import comes_true, command, job_at_work, nothing_left, our_jobs, profile, slow_items
 
 pytestmark = pytest.mark.slurm
 
 
 @pytest.fixture(autouse=True)
 def _clean(slurm: Path) -> Iterator[None]:
-    """Need an installed coldchain (workers import nothing else), and see after each test that no job of it is left."""
-    if installed_version() == "0+checkout":
-        pytest.fail("install the wheel first: SLURM's workers import the installed coldchain, never a checkout")
-    yield
-    assert comes_true(lambda: our_jobs() == []), f"jobs left behind: {our_jobs()}"
-
-
-def profile(**fields: Any) -> Cluster:
-    """Make a profile of two small workers, other than that as said."""
-    given = {"kind": ClusterKind.SLURM, "workers": 2, "cores": 2, "memory": "1GiB", "walltime": "00:05:00", "start_timeout_s": 60}
-    return Cluster(**{**given, **fields})
-
-
-def command(*argv: str) -> str:
-    """Run a command that must succeed; return what it printed."""
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
-
-
-def our_jobs() -> list[str]:
-    """Return the jobs of ours that SLURM still has to run or to end."""
-    return [line for line in command("squeue", "--noheader", "--format=%i|%j|%T").splitlines() if "coldchain-" in line]
-
-
-def comes_true(condition: Callable[[], bool], within_s: float = 30) -> bool:
-    """Wait for a condition; return whether it came true in time."""
-    until = time.monotonic() + within_s
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.2)
-    return condition()
-
-
-def slow_items(tmp_path: Path, count: int, seconds: float) -> list[dict[str, Any]]:
-    """Make items that take so long, and that tell which job works on them."""
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    return [{"marks": str(marks), "seconds": seconds} for _ in range(count)]
-
-
-def job_at_work(items: list[dict[str, Any]]) -> str:
-    """Return the id of a job that is seen to work on one of these items."""
-    return min(Path(items[0]["marks"]).iterdir()).name.partition("-")[0]
+    """See after each test that no job of it is left."""
+    with nothing_left():
+        yield
 
 
 def cancel_one_at_first_result(items: list[dict[str, Any]]) -> Callable[[int, int], None]:
@@ -104,7 +64,7 @@ def test_work_is_shared_by_nodes_and_its_hardware_is_known(tmp_path: Path) -> No
     assert {answer["node"] for answer in answers} == {"cpu1", "cpu2"} == set(hardware["nodes"])
     assert {answer["job"] for answer in answers} == set(hardware["slurm_job_ids"])
     assert answers[0]["variables"] == {"OMP_NUM_THREADS": "2", "PYTHONPATH": None}
-    assert not list((tmp_path / ".coldchain").glob("keys-*")), "keys that command the workers were left in scratch"
+    assert not list((tmp_path / ".coldchain" / "runs").iterdir()), "keys that command the workers were left in scratch"
 
 
 def test_a_gpu_job_sees_its_gpu_and_no_other(tmp_path: Path) -> None:
@@ -120,7 +80,7 @@ def test_a_gpu_job_sees_its_gpu_and_no_other(tmp_path: Path) -> None:
     ("fields", "words"),
     [
         ({"partition": "nowhere"}, "invalid partition"),
-        ({"gres": "gpu:9"}, "Requested node configuration is not available"),
+        ({"gres": "gpu:9", "gpu": False}, "Requested node configuration is not available"),
         ({"memory": "900GiB"}, "Memory specification can not be satisfied"),
         ({"walltime": "99:00:00"}, "time limit"),
     ],
@@ -139,6 +99,17 @@ def test_a_job_that_never_starts_is_given_up_with_slurms_reason(tmp_path: Path) 
         open_cluster(profile(start_timeout_s=4), scratch=tmp_path, name="waits", tasks=2),
     ):
         pytest.fail("a cluster without workers was opened")
+
+
+def test_an_environment_in_a_folder_with_blanks_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the profile names no interpreter it is ours, wherever it stands: a job script runs it by its whole path, and nothing else."""
+    ours = tmp_path / "J. O'Doe; touch $HOME" / "python"
+    ours.parent.mkdir()
+    ours.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    ours.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(ours))
+    with open_cluster(profile(workers=1, max_lost_jobs=0), scratch=tmp_path, name="blanks", tasks=1) as workers:
+        assert workers.map(kernels.square, [{"number": 3}]) == [{"value": 9}]
 
 
 def test_a_lost_job_is_replaced_and_the_work_completes(tmp_path: Path) -> None:
@@ -191,9 +162,13 @@ def test_another_version_of_coldchain_is_an_error_that_names_the_node(tmp_path: 
     metadata = tmp_path / "old" / "coldchain-0.0.1.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.1\nName: coldchain\nVersion: 0.0.1\n")
+    package = tmp_path / "old" / "coldchain"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "node.py").write_text("def admit(version, token_file, token):\n    return 'an older door, which knows fewer questions'\n")
     spec = profile(prologue=(f"export PYTHONPATH={tmp_path / 'old'}",), workers=1)
     with (
-        pytest.raises(ConfigurationError, match=r"another version(?s:.*)got: 0\.0\.1"),
+        pytest.raises(ConfigurationError, match=r"another version(?s:.*)on: cpu\d(?s:.*)got: 0\.0\.1"),
         open_cluster(spec, scratch=tmp_path, name="old", tasks=1),
     ):
         pytest.fail("a worker with another version was accepted")
@@ -210,6 +185,22 @@ def test_a_node_that_sees_another_scratch_is_an_error_that_names_it(tmp_path: Pa
         open_cluster(profile(python=str(python), workers=1), scratch=tmp_path, name="elsewhere", tasks=1),
     ):
         pytest.fail("a worker with another scratch was accepted")
+
+
+def test_a_node_whose_scratch_hangs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that never comes back from its dead mount is not waited for: the error names its job."""
+    monkeypatch.setattr(preflight, "ANSWER_WITHIN_S", 4.0)
+    python, dead = tmp_path / "python-hangs", tmp_path / "dead"
+    dead.mkdir()
+    os.mkfifo(dead / "coldchain-hangs-0123456789ab")
+    hide = f"mount --bind {dead} {tmp_path}/.coldchain/tokens"
+    python.write_text(f'#!/bin/sh\nexec unshare --mount sh -c \'{hide} && exec "$@"\' sh {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with (
+        pytest.raises(ComputeFailed, match=r"does not answer(?s:.*)on: coldchain-hangs-0123456789ab-[0-9a-f]+-\d+"),
+        open_cluster(profile(python=str(python), workers=1), scratch=tmp_path, name="hangs", tasks=1, run="0123456789abcdef"),
+    ):
+        pytest.fail("a worker that does not answer was accepted")
 
 
 @pytest.mark.long

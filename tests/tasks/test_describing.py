@@ -14,6 +14,7 @@ from coldchain.origins import Origin
 from coldchain.workspace import Workspace
 from deployments.acquisition import write_acquisitions
 from tasks.describing import describe
+from tasks.imaging import layout
 from tasks.workspace import open_workspace
 
 FORM = {"project": "PRJ-0001", "dataset": "PLATE-REAL"}
@@ -65,6 +66,23 @@ def test_what_cannot_be_a_dataset_is_refused_before_anything_is_registered(
         describe.fn(IngestForm(**FORM))
     assert ws.catalogue.datasets() == []
     assert not (ws.site.path("nas") / "projects").exists()
+
+
+def test_a_plate_named_in_the_sites_own_way(ws: Workspace) -> None:
+    """A convention of site.yaml reads the folder as a built-in one would; what it said is a parameter of the conversion."""
+    for path in acquired(ws).glob("*.TIF"):
+        _, well, field, channel = path.stem.split("_")
+        path.rename(path.with_name(f"{well}-{field[1:]}-{channel[1:]}.tif"))
+    described = acquired(ws) / "dataset.yaml"
+    described.write_text(described.read_text().replace("pattern: imagexpress", "pattern: ours"))
+    with pytest.raises(InputError, match="Unknown naming convention"):
+        describe.fn(IngestForm(**FORM))
+    expression = r"(?P<well>\w+)-(?P<field>\d+)-(?P<channel>\d)\.tif"
+    site = ws.site.path("site.yaml")
+    site.write_text(f"{site.read_text()}\nconventions:\n  ours: {{expression: '{expression}', example: A01-1-1.tif}}\n")
+    assert describe.fn(IngestForm(**FORM)) == "PLATE-REAL"
+    own = open_workspace().site.conventions
+    assert layout(open_workspace().catalogue.dataset("PRJ-0001/PLATE-REAL"), own)["pattern"]["ours"]["expression"] == expression
 
 
 def test_a_folder_outside_the_acquisition_is_refused(ws: Workspace) -> None:

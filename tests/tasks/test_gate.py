@@ -1,5 +1,7 @@
 """The gate: tables that pass, each corruption that must not, and the pages it leaves."""
 
+import datetime as dt
+import html
 import json
 import re
 import socket
@@ -14,12 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from coldchain.errors import ConfigurationError, GateFailed, InputError
-from coldchain.gate import GateReport, Severity, judge, report, require_pass
+from coldchain.gate import Acceptance, GateReport, Severity, report, require_pass
 from coldchain.imaging.aggregate import COUNTS
 from coldchain.imaging.measure import feature_names
-from coldchain.imaging.tables import IDENTITY
-from coldchain.suite import PRESENCE, compare_fields, load_suite, plan_checks, read_context, read_suite, suite_names
-from tasks.gate import hold_against, validate_table
+from coldchain.imaging.tables import FLAGGED, IDENTITY
+from coldchain.judging import judge
+from coldchain.suite import PRESENCE, compare_fields, load_suite, plan_checks, read_context, read_suite, suite_names, suite_versions
+from tasks.gate import Word, hold_against, summarise, validate_table
 
 WELLS = ["A01", "A02", "B01", "B02"]
 CHANNELS = ["DNA", "Marker"]
@@ -33,6 +36,7 @@ def cells() -> pd.DataFrame:
     rows = [(well, site, number) for well in WELLS for site in (1, 2) for number in range(1, PER_FIELD + 1)]
     table = pd.DataFrame(rows, columns=["Metadata_Well", "Metadata_Site", "Metadata_ObjectNumber"])
     table.insert(0, "Metadata_Plate", "P1")
+    table["Metadata_ImageNumber"], table["Metadata_QC_Flagged"] = 1, False
     steps = np.linspace(0.1, 0.9, len(table))
     table[AREA], table["Nuclei_AreaShape_Perimeter"] = 200.0 + 100 * steps, 60.0 + steps
     for name in ("AreaShape_Eccentricity", "AreaShape_Solidity", "Location_Center_X", "Location_Center_Y"):
@@ -46,7 +50,13 @@ def cells() -> pd.DataFrame:
 def bulk() -> pd.DataFrame:
     """One row for each of the four wells."""
     return pd.DataFrame(
-        {"Metadata_Plate": "P1", "Metadata_Well": WELLS, "Metadata_Count_Nuclei": [10, 10, 0, 9], AREA: [250.0, 251.0, None, 250.0]}
+        {
+            "Metadata_Plate": "P1",
+            "Metadata_Well": WELLS,
+            "Metadata_Count_Nuclei": [10, 10, 0, 9],
+            "Metadata_Count_NucleiPerField": [5.0, 5.0, 0.0, 4.5],
+            AREA: [250.0, 251.0, None, 250.0],
+        }
     )
 
 
@@ -188,7 +198,8 @@ def test_bulk_profiles_pass_with_an_empty_well(gate: Gate) -> None:
         (lambda table: table.head(3), "row-per-well"),
         (lambda table: put(table, 1, "Metadata_Well", "A01"), "key-unique"),
         (lambda table: put(table, 1, "Metadata_Count_Nuclei", -1), "count-possible"),
-        (lambda table: put(table, 1, "Metadata_Plate", None), "metadata-complete"),
+        (lambda table: put(table, 1, "Metadata_Plate", None), "key-complete"),
+        (lambda table: put(table, 1, "Metadata_Count_Nuclei", None), "metadata-complete"),
         (lambda table: put(table, 1, "Metadata_Well", "C01"), "wells-in-layout"),
         (lambda table: put(table, 1, AREA, np.inf), "measured-finite"),
         (lambda table: table.drop(columns="Metadata_Count_Nuclei"), "columns-present"),
@@ -202,7 +213,7 @@ def test_a_corrupted_bulk_table_does_not_pass(gate: Gate, corrupt: Callable[[pd.
 
 @pytest.mark.parametrize(
     ("suite", "made"),
-    [("single_cell_profiles", [*IDENTITY, *feature_names(CHANNELS)]), ("bulk_profiles", [*IDENTITY[:2], *COUNTS])],
+    [("single_cell_profiles", [*IDENTITY, FLAGGED, *feature_names(CHANNELS)]), ("bulk_profiles", [*IDENTITY[:2], *COUNTS])],
 )
 def test_the_suites_ask_for_columns_that_profiling_makes(suite: str, made: list[str]) -> None:
     """Suite and measurement speak of the same columns."""
@@ -217,9 +228,8 @@ def test_a_failed_gate_raises_with_every_reason() -> None:
         check for check in plan_checks(load_suite("single_cell_profiles"), read_context(context()), [AREA]) if check.column == AREA
     )
     broken = judge(check, {"success": False, "result": {}, "exception_info": {"raised_exception": False}})
-    assert broken is not None
     with pytest.raises(GateFailed, match=rf"(?s){AREA}: the column is missing.*nothing was promoted"):
-        require_pass(report(load_suite("single_cell_profiles"), 0, 1, [broken]), "P1")
+        require_pass(report(load_suite("single_cell_profiles"), 0, 1, broken), "P1")
 
 
 def test_a_question_that_could_not_be_evaluated_closes_the_gate() -> None:
@@ -227,8 +237,7 @@ def test_a_question_that_could_not_be_evaluated_closes_the_gate() -> None:
     checks = plan_checks(load_suite("single_cell_profiles"), read_context(context()), list(cells().columns))
     check = next(check for check in checks if check.rule.severity is Severity.WARNING)
     answer = {"success": False, "result": {}, "exception_info": {"metric": {"raised_exception": True, "exception_message": "no idea"}}}
-    broken = judge(check, answer)
-    assert broken is not None
+    (broken,) = judge(check, answer)
     assert (broken.severity, "no idea" in broken.message) == (Severity.CRITICAL, True)
 
 
@@ -243,8 +252,9 @@ def test_the_pages_stand_alone_and_are_the_same_each_time(gate: Gate, tmp_path: 
         "index.html",
         "answers-rows.html",
         "answers-fields.html",
-        "rules-single_cell_profiles-v1-rows.html",
-        "rules-single_cell_profiles-v1-fields.html",
+        *(f"answers-features_{rule}.html" for rule in ("measured_complete", "measured_mostly", "intensity_possible")),
+        *(f"rules-single_cell_profiles-v2-{table}.html" for table in ("rows", "fields")),
+        *(f"rules-single_cell_profiles-v2-features_{rule}.html" for rule in ("measured_complete", "measured_mostly", "intensity_possible")),
     }
     assert not any(b"http://" in page or b"https://" in page or b"<script" in page for page in first.values())
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -282,6 +292,20 @@ def test_values_of_a_table_cannot_act_in_the_pages(gate: Gate, tmp_path: Path) -
     index = (tmp_path / "docs/index.html").read_text()
     assert "&lt;b onclick" in index
     assert all("default-src 'none'" in page.read_text() for page in (tmp_path / "docs").glob("*.html"))
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<meta http-equiv=refresh content='0;url=//evil.test'>", "<!--", "<script", "<link", "<form action=//x>"]
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_values_of_a_table_are_text_in_the_librarys_own_pages(tmp_path: Path, version: int, hostile: str) -> None:
+    """A well or a column named like markup leads nobody elsewhere, and hides nothing of what stands below it."""
+    table = put(cells(), 3, "Metadata_Well", hostile).assign(**{f"Nuclei_Odd_{hostile}": None})
+    table.to_parquet(tmp_path / "table.parquet", index=False)
+    validate_table(tmp_path / "table.parquet", "single_cell_profiles", tmp_path / "docs", context=context(), version=version)
+    for page in (tmp_path / "docs").glob("*.html"):
+        assert hostile not in page.read_text()
+    assert html.escape(hostile) in (tmp_path / "docs/answers-rows.html").read_text()
 
 
 def test_examples_are_few_and_short(gate: Gate) -> None:
@@ -352,9 +376,17 @@ def test_a_table_that_cannot_be_read_is_an_input_error(tmp_path: Path, content: 
 
 def test_an_unknown_suite_is_named_with_those_there_are() -> None:
     """The error lists the suites; a path is no name of a suite."""
-    assert suite_names() == ["bulk_profiles", "single_cell_profiles"]
+    assert suite_names() == [
+        "bulk_profiles",
+        "embeddings",
+        "reproducibility",
+        "single_cell_profiles",
+        "treatments",
+        "wells_normalized",
+        "wells_selected",
+    ]
     for name in ("profiles", "../errors"):
-        with pytest.raises(ConfigurationError, match="bulk_profiles, single_cell_profiles"):
+        with pytest.raises(ConfigurationError, match="bulk_profiles, embeddings"):
             load_suite(name)
 
 
@@ -431,3 +463,235 @@ def test_fields_of_the_mask_and_of_the_table_are_both_compared() -> None:
         {"Metadata_Well": "A01", "Metadata_Site": "1", "segmented": 3, "measured": 0},
         {"Metadata_Well": "A02", "Metadata_Site": "1", "segmented": 0, "measured": 2},
     ]
+
+
+@pytest.mark.parametrize("name", ["single_cell_profiles", "bulk_profiles"])
+def test_an_older_version_of_a_suite_stays_loadable(name: str) -> None:
+    """The newest holds where none is named; a version that never was is an error that lists those there are."""
+    versions = suite_versions()[name]
+    assert versions == [1, 2]
+    assert [load_suite(name, version).version for version in versions] == versions
+    assert load_suite(name).version == 2
+    with pytest.raises(ConfigurationError, match=r"\[1, 2\]"):
+        load_suite(name, 3)
+
+
+def test_an_old_release_is_judged_by_what_held_then(tmp_path: Path) -> None:
+    """A table that lacks what the newest version asks for passes the first one, and the report says which it was."""
+    old = cells().drop(columns=["Metadata_ImageNumber", "Metadata_QC_Flagged"])
+    old.to_parquet(tmp_path / "table.parquet", index=False)
+    said = [
+        validate_table(tmp_path / "table.parquet", "single_cell_profiles", tmp_path / f"docs{version}", context=context(), version=version)
+        for version in (1, 2)
+    ]
+    assert [(each.version, each.passed) for each in said] == [(1, True), (2, False)]
+
+
+def test_what_an_object_may_lack_is_no_failure(gate: Gate) -> None:
+    """Textures of tiny nuclei are missing; where most are, it is worth a look; an infinite one closes the gate."""
+    table = cells().assign(Nuclei_Texture_Contrast_DNA_3_00_256=[None] * 4 + [1.0] * 36)
+    assert gate(table).warnings == ()
+    few = gate(cells().assign(Nuclei_Texture_Contrast_DNA_3_00_256=[None] * 24 + [1.0] * 16))
+    assert (few.passed, [each.column for each in few.warnings]) == (True, ["Nuclei_Texture_Contrast_DNA_3_00_256"])
+    assert not gate(put(table, 9, "Nuclei_Texture_Contrast_DNA_3_00_256", np.inf)).passed
+
+
+def test_each_of_a_few_features_is_named_and_very_many_are_one(gate: Gate) -> None:
+    """Features fail one by one, so that a person can accept one; sixty that fail together are one failure that binds them all."""
+    few = gate(cells().assign(**{f"Cells_AreaShape_F{n}": [None] + [1.0] * 39 for n in range(3)}))
+    assert [(each.column, each.unexpected_count) for each in few.failures] == [(f"Cells_AreaShape_F{n}", 1) for n in range(3)]
+    assert few.failures[0].examples == ("Plate P1, Well A01, Site 1, ObjectNumber 1",)
+    many = [gate(cells().assign(**{f"Cells_AreaShape_F{n}": [None] + [1.0] * 39 for n in range(first, 60)})) for first in (0, 0, 1)]
+    assert [(each.failures[0].column, each.failures[0].unexpected_count) for each in many] == [(None, 60), (None, 60), (None, 59)]
+    assert many[0].failures[0].mark == many[1].failures[0].mark != many[2].failures[0].mark
+
+
+WELL_NAMES = [f"{row}{column:02d}" for row in "ABCDEFGH" for column in range(1, 13)]
+MAP = {well: {"control_type": "negcon" if well.endswith("01") else "poscon"} for well in WELL_NAMES if well.endswith(("01", "12"))}
+FEATURES = [f"Nuclei_Texture_F{n}" for n in range(12)]
+
+
+def plate(seed: int, shift: float = 0, effect: float = 6, nuclei: int = 60) -> pd.DataFrame:
+    """A plate of 96 wells with negative controls on the left and positive ones on the right, as profiling writes it."""
+    values = np.random.default_rng(seed).normal(size=(96, len(FEATURES))) + shift
+    values[[well.endswith("12") for well in WELL_NAMES], :6] += effect
+    table = pd.DataFrame({"Metadata_Plate": f"P{seed}", "Metadata_Well": WELL_NAMES})
+    table["Metadata_control_type"] = [MAP.get(well, {}).get("control_type") for well in WELL_NAMES]
+    table["Metadata_Count_Nuclei"], table["Metadata_Count_NucleiPerField"] = nuclei, nuclei / 2
+    return pd.concat([table, pd.DataFrame(values, columns=FEATURES)], axis=1)
+
+
+@pytest.fixture
+def wells(gate: Gate, tmp_path: Path) -> Callable[..., GateReport]:
+    """The gate on a plate of wells, after some earlier plates of which nothing but the summaries is left."""
+
+    def run(table: pd.DataFrame, earlier: int = 3, effect: float = 6, **other: Any) -> GateReport:
+        summaries = []
+        for seed in range(100, 100 + earlier):
+            plate(seed, effect=effect).to_parquet(tmp_path / "earlier.parquet", index=False)
+            known = {"wells": WELL_NAMES, "plate_map": MAP}
+            summaries.append(summarise(tmp_path / "earlier.parquet", f"PRJ-0001/P{seed}", "bulk_profiles", context=known))
+            (tmp_path / "earlier.parquet").unlink()
+        plain = [json.loads(each.model_dump_json()) for each in summaries]
+        return gate(table, "bulk_profiles", **{"wells": WELL_NAMES, "fields": None, "plate_map": MAP, "earlier": plain} | other)
+
+    return run
+
+
+def rules(found: Any) -> set[str]:
+    """Names of broken rules."""
+    return {each.rule for each in found}
+
+
+def test_a_plate_like_the_earlier_ones_passes(wells: Callable[..., GateReport]) -> None:
+    """With controls where they belong and nothing moved, nothing is found and nothing is left out."""
+    said = wells(plate(1))
+    assert (said.passed, said.failures, said.warnings, said.left_out) == (True, (), (), ())
+
+
+def test_a_plate_that_drifted_is_worth_a_look(wells: Callable[..., GateReport]) -> None:
+    """Features that moved by three well-to-well deviations, and a third of the nuclei, are each a warning that names its rule."""
+    said = wells(plate(1, shift=3, nuclei=20))
+    assert (said.passed, rules(said.warnings)) == (True, {"drift-median", "drift-distribution", "drift-count"})
+    moved = next(each for each in said.warnings if each.rule == "drift-median")
+    assert "feature Nuclei_Texture_F0" in moved.examples[0]
+
+
+def test_too_few_earlier_plates_are_said_by_name(wells: Callable[..., GateReport]) -> None:
+    """Drift is not asked of the first plates of a project, and the report says which rules were left out and why."""
+    said = wells(plate(1, shift=30), earlier=2)
+    assert said.passed
+    assert said.left_out == (
+        "controls-direction: 2 earlier plates with controls, 3 needed",
+        *(f"{rule}: 2 earlier plates of the project, 3 needed" for rule in ("drift-median", "drift-distribution", "drift-count")),
+    )
+    assert "drift-median" in said.markdown()
+
+
+def test_a_plate_map_without_controls_is_said_by_name(wells: Callable[..., GateReport]) -> None:
+    """Nothing is asked of controls that nobody named."""
+    said = wells(plate(1), plate_map={})
+    assert said.passed
+    assert {each.partition(":")[0] for each in said.left_out} == {
+        *(f"controls-{rule}" for rule in ("present", "labelled", "enough", "not-swapped", "differ", "z-prime", "direction"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "failed", "warned"),
+    [
+        (lambda table: put(table, 0, "Metadata_control_type", None), {"controls-labelled"}, set()),
+        (lambda table: put(table, 0, "Metadata_control_type", "poscon"), {"controls-labelled"}, set()),
+        (lambda table: table.drop(columns="Metadata_control_type"), {"controls-labelled"}, set()),
+        (lambda table: put(table, 11, "Metadata_Count_Nuclei", 0), {"controls-present"}, {"controls-enough"}),
+        (lambda table: put(table, 11, "Metadata_Count_Nuclei", 19), set(), {"controls-enough"}),
+        (
+            lambda table: table.assign(**table.set_index(table.index[[11, *range(1, 11), 0, *range(12, 96)]])[FEATURES].sort_index()),
+            None,
+            set(),
+        ),
+    ],
+)
+def test_controls_that_are_not_where_they_should_be(
+    wells: Callable[..., GateReport], change: Callable[[pd.DataFrame], pd.DataFrame], failed: set[str] | None, warned: set[str]
+) -> None:
+    """Absent, unlabelled, wrongly labelled and swapped controls close the gate; few nuclei are worth a look."""
+    said = wells(change(plate(1)))
+    assert rules(said.failures) == ({"controls-not-swapped"} if failed is None else failed)
+    assert rules(said.warnings) == warned
+
+
+def test_a_mark_is_of_all_that_is_found_and_not_only_of_what_is_shown(wells: Callable[..., GateReport]) -> None:
+    """Where the plate map names other wells since, as many of them are wrong and the first of them are the same, nothing is accepted."""
+    found = []
+    for moved in ("H", "G"):
+        said = {well: kind for well, kind in MAP.items() if not well.endswith("12")} | {f"{moved}12": {"control_type": "poscon"}}
+        report = wells(plate(1).assign(Metadata_control_type=None), plate_map=said)
+        found.append(next(each for each in report.failures if each.rule == "controls-labelled"))
+    one, two = found
+    assert (one.unexpected_count, one.examples) == (two.unexpected_count, two.examples)
+    assert one.mark != two.mark
+
+
+def test_swapped_wells_are_named(wells: Callable[..., GateReport]) -> None:
+    """The wells whose treatments were swapped stand in the examples, with their place between the two kinds."""
+    table = plate(1)
+    table.loc[[0, 11], FEATURES] = table.loc[[11, 0], FEATURES].to_numpy()
+    (found,) = wells(table).failures
+    assert found.unexpected_count == 2
+    assert [re.search(r"Well (\w+)", each).group(1) for each in found.examples] == ["A01", "A12"]  # type: ignore[union-attr]  # it is there
+
+
+def test_all_labels_swapped_close_the_gate_by_the_earlier_plates(wells: Callable[..., GateReport]) -> None:
+    """A plate alone does not show it; the opposite effect to that of earlier plates does."""
+    swap = {"negcon": "poscon", "poscon": "negcon"}
+    table = plate(1)
+    table["Metadata_control_type"] = [swap.get(label) for label in table["Metadata_control_type"]]
+    other = {well: {"control_type": swap[said["control_type"]]} for well, said in MAP.items()}
+    assert rules(wells(table, plate_map=other).failures) == {"controls-direction"}
+    assert wells(table, plate_map=other, earlier=0).passed
+
+
+def test_a_weak_effect_is_worth_a_look(wells: Callable[..., GateReport]) -> None:
+    """Positive controls that do not differ from negative ones warn, and close nothing."""
+    said = wells(plate(1, effect=0), effect=0)
+    assert (said.passed, rules(said.failures)) == (True, set())
+    assert {"controls-differ", "controls-z-prime"} & rules(said.warnings)
+
+
+def test_failures_of_keys_are_final_and_others_have_a_mark(gate: Gate) -> None:
+    """Missing, empty or double keys cannot be accepted, nor what could not be asked; a wrong value can."""
+    assert all(each.final for each in gate(cells().drop(columns="Metadata_Plate")).failures)
+    assert all(each.final for each in gate(put(cells(), 1, "Metadata_Plate", None)).failures if each.rule == "key-complete")
+    twice = gate(put(cells(), 1, "Metadata_ObjectNumber", 1)).failures
+    assert {each.rule: each.final for each in twice} == {"key-unique": True}
+    asked = gate(cells().assign(**{AREA: "large"})).failures
+    assert {each.final for each in asked if "could not be evaluated" in each.found} == {True}
+    (wrong,) = gate(put(cells(), 3, AREA, 40_000.0)).failures
+    assert (wrong.final, len(wrong.mark)) == (False, 16)
+
+
+def test_what_was_accepted_stands_in_the_pages(gate: Gate, tmp_path: Path) -> None:
+    """The first page says what was accepted, by whom, how that was established, when and why; and nothing in it can act."""
+    (found,) = gate(put(cells(), 3, AREA, 40_000.0)).failures
+    word = Acceptance(
+        failure=found,
+        table="",
+        suite="single_cell_profiles",
+        version=2,
+        reason="a giant <b>cell</b>",
+        who="ada",
+        how="a phone",
+        at=dt.datetime(2030, 1, 15, 12, tzinfo=dt.UTC),
+    )
+    known = {"context": context(), "word": Word("", [word])}
+    said = validate_table(tmp_path / "table.parquet", "single_cell_profiles", tmp_path / "docs", **known)
+    assert (said.passed, said.accepted) == (True, (word,))
+    page = (tmp_path / "docs/index.html").read_text()
+    assert "Accepted by a person" in page
+    assert "ada (a phone), 2030-01-15 12:00 UTC" in page
+    assert "a giant &lt;b&gt;cell" in page
+    assert (said.broken()[0]["what"], said.broken()[0]["count"]) == ("accepted by ada: a giant <b>cell</b>", 1)
+
+
+def test_every_table_has_a_suite_that_its_columns_fit(gate: Gate) -> None:
+    """Embeddings, normalised and selected wells, treatments and reproducibility pass as profiling writes them, and fail where wrong."""
+    keys = cells()[["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ImageNumber", "Metadata_ObjectNumber"]]
+    vectors = keys.assign(Embedding_cellsmall_DNA_000=np.linspace(0, 1, 40))
+    assert gate(vectors, "embeddings").passed
+    assert rules(gate(keys, "embeddings").failures) == {"some-features"}
+    assert rules(gate(put(vectors, 2, "Embedding_cellsmall_DNA_000", None), "embeddings").failures) == {"embedding-complete"}
+    there = pd.DataFrame({"Metadata_Plate": "P1", "Metadata_Well": ["A01", "A02", "B02"], AREA: [0.1, -1.0, 2.0]})
+    for suite in ("wells_normalized", "wells_selected"):
+        assert gate(there, suite).passed
+        assert rules(gate(put(there, 0, "Metadata_Well", "A02"), suite).failures) == {"key-unique"}
+    assert gate(put(there, 0, AREA, None), "wells_normalized").passed
+    assert rules(gate(put(there, 0, AREA, None), "wells_selected").failures) == {"selected-complete"}
+    named = {"Metadata_Plate": "P1", "Metadata_treatment": ["x", "y"], "Metadata_dose": [1.0, 1.0], "Metadata_Count_Wells": [2, 2]}
+    treated = pd.DataFrame(named | {AREA: [0.1, 0.2]})
+    assert gate(treated, "treatments").passed
+    assert rules(gate(put(treated, 0, "Metadata_treatment", "y"), "treatments").failures) == {"treatment-unique"}
+    numbers = ("median_replicate_correlation", "null_correlation_95", "mean_average_precision", "p_value", "corrected_p_value")
+    alike = pd.DataFrame(named | {name: [0.5, 0.1] for name in numbers})
+    assert gate(alike, "reproducibility").passed
+    assert rules(gate(put(alike, 0, "p_value", 1.5), "reproducibility").failures) == {"precision-possible"}

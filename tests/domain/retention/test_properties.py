@@ -6,6 +6,7 @@ import copy as copying
 import dataclasses
 import datetime as dt
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,12 +18,13 @@ from coldchain.copies import Artifact, Copy, CopyState
 from coldchain.dues import lifetime_end
 from coldchain.ledger import Ledger
 from coldchain.levels import IRREPLACEABLE, Level
-from coldchain.overrides import Check
+from coldchain.location import Engine
+from coldchain.overrides import Check, Override
 from coldchain.policy import Approval, Ground
 from coldchain.proposals import Answer, Proposal
 from coldchain.retention import Action
-from coldchain.standing import remakeable, standing
-from coldchain.testing.ledgers import Case, read_case
+from coldchain.standing import Judge, remakeable, standing
+from coldchain.testing.ledgers import DATASET, Case, read_case
 
 EXAMPLES = int(os.environ.get("COLDCHAIN_EXAMPLES", "100"))
 """Ledgers that each property is tried on."""
@@ -108,6 +110,8 @@ def places(draw: st.DrawFn) -> dict[str, Any]:
         }
         if name.startswith("scratch"):
             found[name] |= {"purge_age_days": 60}
+        elif draw(st.booleans()):
+            found[name] |= {"engine": "offline", "offline": {"label": name}}
     return found
 
 
@@ -122,10 +126,29 @@ overrides = st.fixed_dictionaries(
 )
 
 
+media = st.fixed_dictionaries({"state": st.sampled_from(["in", "shelf", "shelf", "out", "lost"])})
+
+
+CHAIN = {
+    "standard": ["raw"],
+    "corrected": ["standard"],
+    "masks": ["corrected"],
+    "single_cell_images": ["corrected", "masks"],
+    "single_cell_profiles": ["corrected", "masks"],
+    "bulk_profiles": ["single_cell_profiles", "corrected"],
+    "bulk_profiles.b": ["single_cell_profiles", "corrected"],
+    "release": ["single_cell_profiles", "bulk_profiles"],
+}
+"""What each artifact of a plate is made from, as the flows make it; and bulk profiles that no release was made of."""
+
+
+any_names = st.lists(st.sampled_from(NAMES), unique=True, min_size=1, max_size=6)
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, names_of: st.SearchStrategy[list[str]] = any_names, chain: Mapping[str, list[str]] | None = None) -> Case:
     """Any ledger under any policy, with doubtful copies, holds, leases, circles and clocks that are wrong."""
-    names = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1, max_size=6))
+    names = draw(names_of)
     seats = draw(st.lists(st.tuples(st.sampled_from(names), st.sampled_from([*PLACES, "attic"])), unique=True, max_size=14))
     states = st.sampled_from(["verified"] * 6 + ["trashed", "trashed", "suspect", "lost", "copying"])
     day = st.integers(-3, 130)
@@ -142,7 +165,9 @@ def cases(draw: st.DrawFn) -> Case:
         }
         for n, (of, at) in enumerate(seats, 1)
     ]
-    made_from = draw(st.dictionaries(st.sampled_from(names), st.lists(st.sampled_from([*names, "gone"]), max_size=3), max_size=len(names)))
+    made_from = chain or draw(
+        st.dictionaries(st.sampled_from(names), st.lists(st.sampled_from([*names, "gone"]), max_size=3), max_size=len(names))
+    )
     hold = {"reason": "wait", "who": "ada", "until": (NOW + dt.timedelta(days=draw(st.integers(-2, 2)))).date().isoformat()}
     told = {
         "ground": st.sampled_from([str(ground) for ground in Ground]),
@@ -162,11 +187,16 @@ def cases(draw: st.DrawFn) -> Case:
         "artifacts": names,
         "copies": copies,
         "made_from": made_from,
-        "unreachable": draw(st.lists(st.sampled_from(PLACES), max_size=1)),
+        "unreachable": draw(st.lists(st.sampled_from(PLACES), max_size=2)),
+        "media": draw(st.dictionaries(st.sampled_from(PLACES), media, max_size=4)),
         "holds": draw(st.sampled_from([[], [], [], [hold]])),
         "leases": [{"of": of, "use": "read", "until": days(-1)} for of in draw(st.lists(st.sampled_from(names), max_size=1))],
     }
     return read_case(said, draw(places()), draw(policies()))
+
+
+plates = cases(st.lists(st.sampled_from(["raw", *CHAIN]), unique=True, min_size=2, max_size=8), CHAIN)
+"""Ledgers of a plate whose levels are made as the flows make them, whichever of them there are."""
 
 
 def without(ledger: Ledger, gone: set[int]) -> Ledger:
@@ -186,7 +216,7 @@ def ended(case: Case, artifact: Artifact) -> bool:
     return end is not None and end <= case.now
 
 
-@given(cases())
+@given(st.one_of(cases(), plates))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_nothing_goes_that_does_not_stand_or_cannot_be_made_again(case: Case) -> None:
     """After the whole batch, every artifact that lost a copy stands as the policy wants, can be made again, or its lifetime is over."""
@@ -198,7 +228,7 @@ def test_nothing_goes_that_does_not_stand_or_cannot_be_made_again(case: Case) ->
         assert stands_or_is_remade(case, left, artifact) or ended(case, artifact)
 
 
-@given(cases())
+@given(st.one_of(cases(), plates))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_nothing_goes_that_something_is_made_again_from(case: Case) -> None:
     """What stood or could be made again before the batch still does after it, unless its own lifetime is over."""
@@ -270,6 +300,18 @@ def test_what_goes_was_free_to_go(case: Case) -> None:
 
 @given(cases())
 @settings(max_examples=EXAMPLES, deadline=None)
+def test_nothing_leans_on_what_is_not_there(case: Case) -> None:
+    """Every copy that a removal leans on stands at a place that can be reached, or on a medium that is on its shelf, and with nobody."""
+    plan = retention.plan(case.ledger, case.policy, case.now)
+    for place in {case.ledger.by_id[key].location for decision in plan.decisions for key in decision.leans_on}:
+        taken_away = case.ledger.locations[place].engine is Engine.OFFLINE
+        said = str(case.ledger.media[place].state) if taken_away and place in case.ledger.media else ""
+        assert said not in {"out", "lost"}
+        assert place in case.ledger.reachable or said == "shelf"
+
+
+@given(cases())
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_consent(case: Case) -> None:
     """A verified copy goes without a proposal only where the policy asks for neither yes nor notice; a no is never overruled."""
     plan = retention.plan(case.ledger, case.policy, case.now)
@@ -287,6 +329,78 @@ def test_consent(case: Case) -> None:
             assert proposal.ground is decision.ground or (terms.approval is Approval.NONE and not terms.notice_days)
 
 
+def made_of(ledger: Ledger, artifact: Artifact) -> list[Artifact]:
+    """An artifact, and whatever is made of it, by looking at every activity again and again until nothing new is found."""
+    found = {artifact.id}
+    while True:
+        more = {
+            each.id for each in ledger.artifacts.values() if found.intersection(getattr(ledger.activities.get(each.activity), "inputs", ()))
+        }
+        if more <= found:
+            return [ledger.artifacts[key] for key in found]
+        found |= more
+
+
+def has_passed(case: Case, ledger: Ledger, table: Artifact) -> bool:
+    """Whether a release of a table stands somewhere, or its lifetime is over; what was made since in the same place counts as well."""
+    releases = [
+        each
+        for each in ledger.artifacts.values()
+        if each.level is Level.RELEASE and table.id in getattr(ledger.activities.get(each.activity), "inputs", ())
+    ]
+    return any(
+        ended(case, each) or any(copy.state is CopyState.VERIFIED for copy in ledger.by_artifact.get(each.id, ())) for each in releases
+    )
+
+
+def keepers(case: Case, ledger: Ledger, artifact: Artifact) -> list[Artifact]:
+    """Tables made of an artifact that have not passed, and in whose place no later one has."""
+    cut_by = [
+        ledger.artifacts[name]
+        for name in getattr(ledger.activities.get(artifact.activity), "inputs", ())
+        if artifact.level is Level.SINGLE_CELL_IMAGES and "/masks@" in name and name in ledger.artifacts
+    ]
+    tables = [
+        each
+        for start in (artifact, *cut_by)
+        for each in made_of(ledger, start)
+        if each.level in {Level.SINGLE_CELL_PROFILES, Level.BULK_PROFILES}
+    ]
+    waiting = [each for each in tables if not ended(case, each) and not has_passed(case, ledger, each)]
+    later = [each for each in ledger.artifacts.values() if has_passed(case, ledger, each)]
+    return [table for table in waiting if not any((each.level, each.made_at > table.made_at) == (table.level, True) for each in later)]
+
+
+@given(st.one_of(cases(), plates, plates))
+@settings(max_examples=2 * EXAMPLES, deadline=None)
+def test_what_tables_wait_for_stays(case: Case) -> None:
+    """Until its tables passed the gate, nothing goes because it can be made again, and what was computed does not leave scratch."""
+    plan = retention.plan(case.ledger, case.policy, case.now)
+    left = without(case.ledger, {decision.copy for decision in plan.of(*GONE)})
+    aside = any(each.check is Check.GATE and each.holds(case.now) for each in case.ledger.overrides)
+    for decision in plan.of(Action.ASK, Action.NOTIFY, *GONE):
+        artifact = case.ledger.artifacts[case.ledger.by_id[decision.copy].artifact]
+        computed = artifact.level not in {Level.RAW, Level.STANDARD}
+        if decision.ground is Ground.REMAKE or (computed and decision.ground is Ground.ORIGINAL_STANDS):
+            assert aside or not keepers(case, left, artifact)
+
+
+@given(st.one_of(cases(), plates, plates))
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_the_gate_only_keeps(case: Case) -> None:
+    """Looked at by itself, no copy goes on a ground that it would not have, were the gate's check set aside; it may only lack one."""
+    aside = Override(99, DATASET, Check.GATE, "because", "ada", dt.date(2030, 2, 1), "grace")
+    free = dataclasses.replace(case.ledger, overrides=(*case.ledger.overrides, aside))
+    for copy in case.ledger.copies:
+        artifact = case.ledger.artifacts[copy.artifact]
+        if copy.location in case.ledger.locations:
+            held, found = retention.ground_of(copy, artifact, Judge(case.ledger, case.policy, case.now).without(copy))
+            ground, _ = retention.ground_of(copy, artifact, Judge(free, case.policy, case.now).without(copy))
+            assert held in {None, Ground.MOVED, Ground.LIFETIME, ground}
+            assert held is None or ground is not None
+            assert ground is None or held is not None or (found.stands and "have not passed the gate" in found.reasons[0])
+
+
 @given(cases())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_every_copy_has_one_decision_with_a_reason(case: Case) -> None:
@@ -296,18 +410,25 @@ def test_every_copy_has_one_decision_with_a_reason(case: Case) -> None:
     assert all(decision.reasons and all(decision.reasons) for decision in plan.decisions)
 
 
-@given(cases(), st.data())
+@given(st.one_of(cases(), plates), st.data())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_fewer_copies_never_let_more_go(case: Case, data: st.DataObject) -> None:
-    """Taking copies out of the ledger never turns a keep into a removal."""
-    keys = [copy.id for copy in case.ledger.copies]
+    """Taking copies out of the ledger, with what was said of them, never turns a keep into a removal: a no keeps its whole dataset."""
+    refused = {proposal.copy for proposal in case.ledger.proposals if proposal.answer is Answer.NO}
+    keys = [copy.id for copy in case.ledger.copies if copy.id not in refused]
     lost = set(data.draw(st.lists(st.sampled_from(keys), max_size=3))) if keys else set()
     before = {decision.copy: decision.action for decision in retention.plan(case.ledger, case.policy, case.now).decisions}
     for decision in retention.plan(without(case.ledger, lost), case.policy, case.now).decisions:
         assert before[decision.copy] is not Action.KEEP or decision.action is Action.KEEP
 
 
-@given(cases())
+def brought_back(ledger: Ledger, recalled: set[int]) -> Ledger:
+    """A ledger in which copies from the trash stand at their places again."""
+    copies = [dataclasses.replace(each, state=CopyState.VERIFIED, due_at=None) if each.id in recalled else each for each in ledger.copies]
+    return dataclasses.replace(ledger, copies=tuple(copies))
+
+
+@given(st.one_of(cases(), plates))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_planning_on_the_outcome_does_nothing_new(case: Case) -> None:
     """A second plan, on what the first one left and told, has nothing to do that the first one could have done."""
@@ -320,12 +441,12 @@ def test_planning_on_the_outcome_does_nothing_new(case: Case) -> None:
     outdated = {each.copy for each in plan.of(Action.KEEP, Action.VERIFY)}
     recalled = {each.copy for each in plan.of(Action.RECALL)}
     left = dataclasses.replace(
-        without(case.ledger, {decision.copy for decision in plan.of(*GONE)} | recalled),
+        brought_back(without(case.ledger, {decision.copy for decision in plan.of(*GONE)}), recalled),
         proposals=(*(each for each in case.ledger.proposals if each.copy not in outdated or each.answer is Answer.NO), *told),
     )
     again = retention.plan(left, case.policy, case.now)
     assert not [each for each in again.of(*GONE) if not _told_now(each, told)]
-    assert {each.copy for each in again.of(Action.NOTIFY)} <= outdated
+    assert {each.copy for each in again.of(Action.NOTIFY)} <= outdated | recalled
 
 
 def _told_now(decision: retention.Decision, told: list[Proposal]) -> bool:

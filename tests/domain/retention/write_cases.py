@@ -36,6 +36,7 @@ def three(of: str, first: int = 11) -> list[Values]:
 STAGED = [scratch(1, "standard"), copy(2, "standard", "nas")]
 CHAIN = {"corrected": ["standard"], "single_cell_images": ["corrected", "masks"], "masks": ["corrected"]}
 STANDARD = {"artifacts": ["standard"], "copies": STAGED}
+TRASHED = {"artifacts": ["standard"], "copies": [scratch(1, "standard", state="trashed"), STAGED[1]]}
 ASKS = {"purge": {"after_days": 30, "approval": {"original_stands": "person", "remake": "person"}}}
 
 LASTING = {"levels": ["raw", "release"], "wanted": {"copies": 3, "media": 2, "off_site": 1}}
@@ -45,7 +46,25 @@ DISPOSED = {**REMADE, "disposal": {"idle_days": 180, "notice_days": 14, "grace_d
 DISPOSAL = {"policy": {"rules": [LASTING, REST, DISPOSED]}}
 LIVED = {"policy": {"rules": [{**LASTING, "lifetime": {"years": 10}}, {**REST, "lifetime": {"years": 10}}, REMADE]}}
 OLD = "2019-12-01"
+ENDING = {"policy": {"rules": [LASTING, {**REST, "lifetime": {"years": 10}}, {**REMADE, "lifetime": {"years": 1}}]}}
+EMPTIED: Values = {"locations": {"nas": {"medium": "disk", "domain": "nas", "site": "campus", "retiring": True}}}
 TWO_OF_RAW = {"policy": {"rules": [{"levels": ["raw", "release"], "wanted": {"copies": 2, "off_site": 1}}, REST, REMADE]}}
+
+
+DISK: Values = {"medium": "disk", "domain": "disk07", "site": "centre", "engine": "offline", "offline": {"label": "Disk 7"}}
+SHELF = {"state": "shelf", "place": "room 3, shelf B"}
+
+
+def taken_away(medium: Values | None, **more: Any) -> Values:
+    """A staged input whose original stands on a disk that is not put in, and what people said of that disk."""
+    return {
+        "artifacts": ["standard"],
+        "locations": {"disk07": DISK},
+        "copies": [scratch(1, "standard"), copy(2, "standard", "disk07")],
+        "unreachable": ["disk07"],
+        **({"media": {"disk07": medium}} if medium else {}),
+        **more,
+    }
 
 
 def told(key: int, day: str = "2030-01-01", **more: Any) -> Values:
@@ -78,6 +97,60 @@ def lived(level: str = "masks", **more: Any) -> Values:
 def overridden(check: str, **more: Any) -> Values:
     """An approved override of one check."""
     return {"check": check, "reason": "the tape robot is broken", "who": "ada", "until": "2030-02-01", "approved_by": "grace", **more}
+
+
+TABLES: Values = {
+    "artifacts": ["standard", "corrected", "masks", "single_cell_profiles", "bulk_profiles"],
+    "made_from": {
+        "corrected": ["standard"],
+        "masks": ["corrected"],
+        "single_cell_profiles": ["corrected", "masks"],
+        "bulk_profiles": ["single_cell_profiles", "corrected"],
+        "release": ["single_cell_profiles", "bulk_profiles"],
+    },
+    "copies": [copy(2, "standard", "nas"), scratch(3, "corrected")],
+}
+
+
+def tables(*copies: Values, release: tuple[str, ...] = (), **more: Any) -> Values:
+    """A dataset whose tables were made; its release too, where places are named at which it stands."""
+    stands = [copy(30 + n, "release", place) for n, place in enumerate(release)]
+    artifacts = [*TABLES["artifacts"], *(["release"] if release else [])]
+    return {**TABLES, "artifacts": artifacts, "copies": [*(copies or TABLES["copies"]), *stands], **more}
+
+
+def cut(by: str = "masks", release: tuple[str, ...] = ()) -> Values:
+    """The same dataset with images of cells on scratch, cut by some masks from corrected images that stand on the NAS."""
+    whole = tables(copy(2, "masks", "nas"), copy(3, "corrected", "nas"), scratch(4, "single_cell_images"), release=release)
+    if by != "masks":
+        whole["copies"] = [copy(2, by, "nas"), *whole["copies"][1:]]
+    return {
+        **whole,
+        "artifacts": [*dict.fromkeys([*whole["artifacts"], by, "single_cell_images"])],
+        "made_from": {**TABLES["made_from"], "masks.b": ["corrected"], "single_cell_images": ["corrected", by]},
+    }
+
+
+def experiment(**more: Any) -> Values:
+    """The same dataset with its release, and masks and tables that were made since with another model."""
+    again = {
+        "masks.b": ["corrected"],
+        "single_cell_profiles.b": ["corrected", "masks.b"],
+        "bulk_profiles.b": ["single_cell_profiles.b", "corrected"],
+    }
+    whole = tables(release=("nas",))
+    return {
+        **whole,
+        "artifacts": [*whole["artifacts"], *again],
+        "made": dict.fromkeys(again, "2029-02-01"),
+        "made_from": {**TABLES["made_from"], **again},
+        **more,
+    }
+
+
+def named(approver: str, who: str) -> Values:
+    """A staged input that somebody approved, where the policy names an approver."""
+    return {**STANDARD, "policy": {**ASKS, "approvers": [approver]}, "proposals": [yes(1, who=who)]}
 
 
 # name: (what it shows, action of each copy, case)
@@ -358,6 +431,31 @@ CASES: dict[str, tuple[str, dict[int, str], Values]] = {
         "A trash that cannot be reached is not emptied.",
         {1: "keep", 2: "keep"},
         {"artifacts": ["standard"], "copies": [scratch(1, "standard", state="trashed"), STAGED[1]], "unreachable": ["scratch"]},
+    ),
+    "trash_approved": (
+        "A copy in the trash that a person approved goes when its grace has ended.",
+        {1: "delete", 2: "keep"},
+        {**TRASHED, "policy": ASKS, "proposals": [yes(1)]},
+    ),
+    "trash_refused_since": (
+        "A no during the grace brings a copy back from the trash, also where nobody had to be asked.",
+        {1: "recall", 2: "keep"},
+        {**TRASHED, "proposals": [told(1, answer="no", who="ada", note="figure 3 is not done")]},
+    ),
+    "trash_not_answered": (
+        "Silence is no in the trash too: what needs a person's yes comes back without one.",
+        {1: "recall", 2: "keep"},
+        {**TRASHED, "policy": ASKS, "proposals": [told(1)]},
+    ),
+    "trash_that_nobody_was_told_of": (
+        "What needs a person's yes, and of which nobody was told, comes back from the trash.",
+        {1: "recall", 2: "keep"},
+        {**TRASHED, "policy": ASKS},
+    ),
+    "trash_approved_on_another_ground": (
+        "A yes on a ground that is not the one any more brings a copy back from the trash.",
+        {1: "recall", 2: "keep"},
+        {**TRASHED, "policy": ASKS, "proposals": [yes(1, ground="remake")]},
     ),
     "person_is_asked": (
         "Where the policy wants a person's yes, the copy waits for it.",
@@ -658,10 +756,86 @@ CASES: dict[str, tuple[str, dict[int, str], Values]] = {
         {2: "verify"},
         {"artifacts": ["masks"], "copies": [copy(2, "masks", "nas", read="2029-12-01")]},
     ),
+    "emptied_place_untold": (
+        "A copy at a place that is to be emptied is told of, where everything stands without it.",
+        {1: "notify", 2: "keep"},
+        {"artifacts": ["masks"], "copies": [copy(1, "masks", "nas"), copy(2, "masks", "backup")], **EMPTIED},
+    ),
+    "emptied_place_approved": (
+        "It goes when somebody said yes.",
+        {1: "remove", 2: "keep"},
+        {
+            "artifacts": ["masks"],
+            "copies": [copy(1, "masks", "nas"), copy(2, "masks", "backup")],
+            "proposals": [yes(1, ground="moved")],
+            **EMPTIED,
+        },
+    ),
+    "emptied_place_not_covered": (
+        "The only copy stays, whoever said yes, and a place for another is named.",
+        {1: "keep"},
+        {"artifacts": ["masks"], "copies": [copy(1, "masks", "nas")], "proposals": [yes(1, ground="moved")], **EMPTIED},
+    ),
+    "emptied_place_one_of_three": (
+        "One of three copies stays until a third stands elsewhere, also in its own failure domain.",
+        {11: "keep", 12: "keep", 13: "keep"},
+        {"artifacts": ["raw"], "copies": three("raw"), **EMPTIED},
+    ),
+    "emptied_place_last_protected": (
+        "Raw data stays at its last protected place, though that is to be emptied.",
+        {11: "keep", 12: "keep", 13: "keep", 14: "keep"},
+        {
+            "artifacts": ["raw"],
+            "copies": [copy(11, "raw", "nas", protection="immutable"), *three("raw")[1:], copy(14, "raw", "shelf")],
+            **EMPTIED,
+        },
+    ),
+    "emptied_place_remakeable": (
+        "What could be made again is brought elsewhere too: emptying a place is no reason to give it up.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["standard", "corrected"],
+            "made_from": {"corrected": ["standard"]},
+            "copies": [copy(1, "corrected", "nas"), copy(2, "standard", "backup")],
+            **EMPTIED,
+        },
+    ),
+    "emptied_place_takes_nothing": (
+        "No copy is asked for at a place that is to be emptied.",
+        {12: "keep", 13: "keep"},
+        {"artifacts": ["raw"], "copies": three("raw")[1:], **EMPTIED},
+    ),
+    "emptied_place_held": (
+        "A hold keeps what is to move, as anything else.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["masks"],
+            "copies": [copy(1, "masks", "nas"), copy(2, "masks", "backup")],
+            "proposals": [yes(1, ground="moved")],
+            "holds": [{"until": "2030-02-01", "reason": "paper", "who": "ada"}],
+            **EMPTIED,
+        },
+    ),
+    "emptied_places_both": (
+        "Of two places that are to be emptied both keep their copy while a third place has none; it is named.",
+        {1: "keep", 2: "keep"},
+        {
+            "artifacts": ["masks"],
+            "copies": [copy(1, "masks", "nas"), copy(2, "masks", "backup")],
+            "policy": {"rules": [LASTING, {**REST, "wanted": {"copies": 2}}, REMADE]},
+            "proposals": [yes(1, ground="moved"), yes(2, ground="moved")],
+            "locations": {**EMPTIED["locations"], "backup": {"medium": "disk", "domain": "backup", "site": "campus", "retiring": True}},
+        },
+    ),
     "copy_wanted": (
         "Where a copy is missing, the plan says where one has to be made.",
         {11: "keep", 12: "keep"},
         {"artifacts": ["raw"], "copies": three("raw")[:2]},
+    ),
+    "copy_wanted_that_was_cut_off": (
+        "A copy that was begun and cut off is asked for again: making it anew finishes it.",
+        {11: "keep", 12: "keep", 13: "keep"},
+        {"artifacts": ["raw"], "copies": [*three("raw")[:2], copy(13, "raw", "cold", state="copying")]},
     ),
     "copy_wanted_but_not_allowed": (
         "No copy is asked for at a place where the data may not go.",
@@ -888,6 +1062,567 @@ CASES: dict[str, tuple[str, dict[int, str], Values]] = {
             "copies": [copy(2, "masks", "cold", read="2029-12-01"), copy(3, "masks", "nas", read="2029-12-01")],
             "policy": {"audit": {"every_days": 30, "locations": {"cold": 60}}},
         },
+    ),
+    # the very moment
+    "due_now": (
+        "A copy falls due on its moment.",
+        {1: "remove", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", due=NOW), STAGED[1]]},
+    ),
+    "made_and_read_this_moment": (
+        "What was made or read back this very moment is not of the future.",
+        {1: "remove", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", created=NOW), copy(2, "standard", "nas", read=NOW)]},
+    ),
+    "demand_ends_now": (
+        "What a run asked for is free again on the moment that the policy's days are over.",
+        {1: "remove", 2: "keep"},
+        {**STANDARD, "policy": {"purge": {"idle_days": 7}}, "asked_for": {"standard": "2030-01-08T12:00:00+00:00"}},
+    ),
+    "lifetime_ends_now": (
+        "A lifetime ends on its moment.",
+        {11: "notify", 12: "notify", 13: "notify"},
+        lived(made={"masks": "2020-01-15T12:00:00+00:00"}),
+    ),
+    "trash_whose_grace_ends_now": (
+        "The grace in the trash ends on its moment.",
+        {1: "delete", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [scratch(1, "standard", state="trashed", due=NOW), STAGED[1]]},
+    ),
+    "read_again_on_its_day": (
+        "A copy is to be read again on the moment that the policy's days are over.",
+        {2: "verify"},
+        {"artifacts": ["masks"], "copies": [copy(2, "masks", "nas", read="2029-12-16T12:00:00+00:00")]},
+    ),
+    "lean_on_another_dataset_that_falls_due_now": (
+        "What falls due this very moment may go tonight.",
+        {3: "keep"},
+        {
+            "artifacts": ["PLATE-B/standard", "corrected"],
+            "made_from": {"corrected": ["PLATE-B/standard"]},
+            "copies": [copy(2, "PLATE-B/standard", "nas", due=NOW), scratch(3, "corrected")],
+            "datasets": ["PRJ-0001/PLATE-A"],
+        },
+    ),
+    "scratch_nearly_full_up_to_a_day": (
+        "When scratch is nearly full, what falls due up to a day goes, and nothing after it.",
+        {1: "remove", 3: "keep", 2: "keep", 4: "keep"},
+        {
+            "artifacts": ["standard", "standard.b"],
+            "copies": [
+                scratch(1, "standard", due="2030-01-21", created="2029-12-22"),
+                STAGED[1],
+                scratch(3, "standard.b", due="2030-01-22", created="2029-12-23"),
+                copy(4, "standard.b", "nas"),
+            ],
+            "policy": {"high_water": {"start": 0.8, "stop": 0.6, "after_days": 7}},
+            "early": {"scratch": "2030-01-21"},
+        },
+    ),
+    "cluster_purge_in_a_week": (
+        "The cluster's own purge is warned of in its last week, and not before.",
+        {1: "keep", 3: "keep"},
+        {
+            "artifacts": ["masks", "masks.b"],
+            "copies": [
+                scratch(1, "masks", created="2029-11-23T12:00:00+00:00"),
+                scratch(3, "masks.b", created="2029-11-23T11:59:00+00:00"),
+            ],
+        },
+    ),
+    # what is made from what is over
+    "lifetime_over_and_so_is_what_was_made_from_it": (
+        "What was made from it and is asked for no more either, neither keeps it nor is leant on.",
+        {2: "notify", 3: "notify"},
+        {
+            "artifacts": ["standard", "corrected", "corrected.b"],
+            "made": {"standard": OLD, "corrected": "2028-01-01", "corrected.b": "2028-01-01"},
+            "made_from": {"corrected": ["standard"], "corrected.b": ["standard"]},
+            "copies": [copy(2, "standard", "nas"), copy(3, "corrected", "nas")],
+            **ENDING,
+        },
+    ),
+    "lifetime_over_and_what_was_made_from_it_stands": (
+        "What stands on copies of its own needs nothing any more, and is leant on: it is the last that is left.",
+        {2: "notify", 3: "keep"},
+        {
+            "artifacts": ["standard", "corrected"],
+            "made": {"standard": OLD, "corrected": "2029-12-01"},
+            "made_from": {"corrected": ["standard"]},
+            "copies": [copy(2, "standard", "nas"), copy(3, "corrected", "nas")],
+            **ENDING,
+        },
+    ),
+    "lifetime_over_and_still_needed_further_on": (
+        "What is made from what was made from it needs it as well.",
+        {2: "keep"},
+        {
+            "artifacts": ["standard", "corrected", "single_cell_images"],
+            "made": {"standard": OLD, "corrected": OLD, "single_cell_images": "2029-12-01"},
+            "made_from": {"corrected": ["standard"], "single_cell_images": ["corrected"]},
+            "copies": [copy(2, "standard", "nas")],
+            **ENDING,
+        },
+    ),
+    "lifetime_over_needed_and_without_a_disposal": (
+        "What is needed at a lasting place does not go because it could be made again: the policy names no disposal.",
+        {2: "keep", 3: "keep"},
+        {
+            "artifacts": ["standard", "corrected", "single_cell_images"],
+            "made": {"standard": "2029-12-01", "corrected": "2028-01-01", "single_cell_images": "2029-12-01"},
+            "made_from": {"corrected": ["standard"], "single_cell_images": ["corrected"]},
+            "copies": [copy(2, "standard", "nas"), copy(3, "corrected", "nas")],
+            **ENDING,
+        },
+    ),
+    "lifetime_over_and_cluster_purge_near": (
+        "The cluster's own purge of what the policy asks for no more is no matter.",
+        {1: "notify"},
+        lived(copies=[scratch(1, "masks", created="2029-11-20")]),
+    ),
+    # the rest of the edges
+    "lean_on_a_copy_of_its_own_that_is_due": (
+        "A copy of the same dataset that has a day of its own counts until it goes in this very batch.",
+        {1: "remove", 2: "keep"},
+        {"artifacts": ["standard"], "copies": [STAGED[0], copy(2, "standard", "nas", due="2030-01-01")]},
+    ),
+    "override_of_the_notice_alone": (
+        "A notice that is set aside leaves the days in the trash as they are.",
+        {1: "remove", 2: "keep"},
+        {**STANDARD, "policy": {"purge": {"notice_days": 14, "grace_days": 5}}, "overrides": [overridden("notice_days")]},
+    ),
+    "override_of_the_grace_alone": (
+        "Days in the trash that are set aside leave notice and demand as they are.",
+        {1: "keep", 2: "keep", 3: "notify", 4: "keep"},
+        {
+            "artifacts": ["standard", "standard.b"],
+            "copies": [*STAGED, scratch(3, "standard.b"), copy(4, "standard.b", "nas")],
+            "policy": {"purge": {"notice_days": 14, "grace_days": 5, "idle_days": 7}},
+            "asked_for": {"standard": "2030-01-12"},
+            "overrides": [overridden("grace_days")],
+        },
+    ),
+    "disposal_by_its_own_days": (
+        "At a lasting place the days of the purge say nothing.",
+        {2: "keep", 3: "notify"},
+        disposed(policy={**DISPOSAL["policy"], "purge": {"after_days": 3650, "idle_days": 3650}}, asked_for={"corrected": "2029-02-01"}),
+    ),
+    "not_read_again_out_of_reach": (
+        "A copy at a place that cannot be reached is not to be read again now.",
+        {2: "keep"},
+        {"artifacts": ["masks"], "copies": [copy(2, "masks", "nas", read="2029-12-01")], "unreachable": ["nas"]},
+    ),
+    "unknown_artifact_beside_a_named_dataset": (
+        "A copy of something unknown is told of, whatever dataset is asked about, and however near the cluster's purge is.",
+        {1: "remove", 2: "keep", 5: "keep"},
+        {
+            **STANDARD,
+            "copies": [*STAGED, scratch(5, "PRJ-0009/OLD/raw@00", created="2029-11-20")],
+            "datasets": ["PRJ-0001/PLATE-A"],
+        },
+    ),
+    "cluster_purge_of_a_doubtful_copy": (
+        "The cluster's own purge of a copy that does not count is no matter.",
+        {1: "keep"},
+        {"artifacts": ["masks"], "copies": [scratch(1, "masks", created="2029-11-20", state="lost")]},
+    ),
+    # who said it, and to what
+    "approved_by_who_may": ("A yes counts from whom the policy names.", {1: "remove", 2: "keep"}, named("ada", "ada")),
+    "approved_by_who_may_not_any_more": (
+        "A yes from somebody whom the policy does not name any more is none.",
+        {1: "ask", 2: "keep"},
+        named("grace", "ada"),
+    ),
+    "approved_for_somebody_else": (
+        "A yes counts by who said it, not by the name that stands behind it.",
+        {1: "ask", 2: "keep"},
+        named("ada", "root for ada"),
+    ),
+    "approved_by_who_may_for_somebody_else": ("The same the other way round.", {1: "remove", 2: "keep"}, named("root", "root for ada")),
+    "trash_approved_by_who_may_not_any_more": (
+        "What somebody approved who may not any more comes back from the trash.",
+        {1: "recall", 2: "keep"},
+        {**named("grace", "ada"), **TRASHED},
+    ),
+    "trash_approved_by_who_may": ("The same goes where they still may.", {1: "delete", 2: "keep"}, {**named("ada", "ada"), **TRASHED}),
+    "a_no_keeps_all_of_a_dataset": (
+        "A no to one copy keeps what falls due of the same dataset, approved or not, and what is in the trash.",
+        {1: "keep", 2: "keep", 3: "keep", 4: "keep", 5: "keep", 6: "keep", 7: "keep", 8: "keep"},
+        {
+            "artifacts": ["standard", "standard.b", "standard.c", "standard.d"],
+            "copies": [
+                *STAGED,
+                scratch(3, "standard.b"),
+                copy(4, "standard.b", "nas"),
+                scratch(5, "standard.c"),
+                copy(6, "standard.c", "nas"),
+                scratch(7, "standard.d", state="trashed"),
+                copy(8, "standard.d", "nas"),
+            ],
+            "proposals": [told(1, answer="no", who="ada", note="figure 3 is not done"), yes(3)],
+        },
+    ),
+    "a_no_to_another_dataset": (
+        "A no keeps one dataset, and no other; one to a copy that is not known here keeps nothing.",
+        {1: "remove", 2: "keep", 3: "keep", 4: "keep"},
+        {
+            "artifacts": ["standard", "PLATE-B/standard"],
+            "copies": [*STAGED, scratch(3, "PLATE-B/standard"), copy(4, "PLATE-B/standard", "nas")],
+            "proposals": [told(3, answer="no", who="ada"), told(99, answer="no", who="ada")],
+        },
+    ),
+    # disks and tapes that are taken away
+    "on_the_shelf": (
+        "A copy on a medium that is on the shelf counts by its last reading.",
+        {1: "remove", 2: "keep"},
+        taken_away(SHELF),
+    ),
+    "on_the_shelf_since_too_long": (
+        "It stops counting when that reading is too old, and the reason says where the medium is.",
+        {1: "keep", 2: "keep"},
+        taken_away(SHELF, copies=[scratch(1, "standard"), copy(2, "standard", "disk07", read="2029-10-17T11:59:59")]),
+    ),
+    "checked_out": (
+        "A medium that somebody has does not count.",
+        {1: "keep", 2: "keep"},
+        taken_away({"state": "out", "holder": "ada"}),
+    ),
+    "checked_out_and_still_put_in": (
+        "It does not count from the moment that it is checked out, though it can still be reached.",
+        {1: "keep", 2: "keep"},
+        taken_away({"state": "out", "holder": "ada"}, unreachable=[]),
+    ),
+    "medium_lost": ("A medium that nobody finds does not count.", {1: "keep", 2: "keep"}, taken_away({"state": "lost"})),
+    "put_in_and_gone": (
+        "A medium that was put in, and is not there, does not count: nobody said where it is.",
+        {1: "keep", 2: "keep"},
+        taken_away({"state": "in"}),
+    ),
+    "put_in": ("One that is put in counts as any place does.", {1: "remove", 2: "keep"}, taken_away({"state": "in"}, unreachable=[])),
+    "medium_nobody_knows": ("A medium of which nothing was said does not count.", {1: "keep", 2: "keep"}, taken_away(None)),
+    "shelf_of_a_place_that_stays": (
+        "What was said of a medium is not said of a place that is never taken away.",
+        {1: "keep", 2: "keep"},
+        {**STANDARD, "unreachable": ["nas"], "media": {"nas": SHELF}},
+    ),
+    "nothing_goes_from_the_shelf": (
+        "A copy on a shelf stays, whatever the policy lets go: its medium has to be put in for that.",
+        {2: "keep", 3: "keep"},
+        disposed(
+            locations={"disk07": DISK},
+            copies=[copy(2, "standard", "nas"), copy(3, "corrected", "disk07", created="2029-01-01")],
+            unreachable=["disk07"],
+            media={"disk07": SHELF},
+        ),
+    ),
+    "three_two_one_on_a_shelf": (
+        "A disk on a shelf elsewhere is the copy off site, and nothing is asked of another place.",
+        {1: "remove", 11: "keep", 12: "keep", 13: "keep"},
+        {
+            "artifacts": ["raw"],
+            "locations": {"disk07": {**DISK, "medium": "tape"}},
+            "copies": [scratch(1, "raw"), *three("raw")[:2], copy(13, "raw", "disk07")],
+            "unreachable": ["disk07"],
+            "media": {"disk07": SHELF},
+        },
+    ),
+    "nothing_is_placed_on_a_shelf": (
+        "A medium on a shelf is asked for no new copy.",
+        {11: "keep"},
+        {
+            "artifacts": ["raw"],
+            "locations": {"disk07": DISK},
+            "copies": three("raw")[:1],
+            "unreachable": ["disk07"],
+            "media": {"disk07": SHELF},
+        },
+    ),
+    # tables that have not passed the gate
+    "gate_not_passed": (
+        "What tables were made of that have not passed the gate does not go because it could be made again.",
+        {2: "keep", 3: "keep"},
+        tables(),
+    ),
+    "gate_passed": ("It goes once a release was made of them.", {2: "keep", 3: "remove", 30: "keep"}, tables(release=("nas",))),
+    "gate_tables_of_tables": (
+        "A table has not passed because another table was made of it.",
+        {2: "keep", 3: "keep", 4: "keep"},
+        tables(*TABLES["copies"], copy(4, "bulk_profiles", "nas")),
+    ),
+    "gate_passed_by_tables_of_another_level": (
+        "Bulk profiles that passed alone do not stand in the place of the cells that they were made of.",
+        {2: "keep", 3: "keep", 30: "keep"},
+        {
+            **tables(release=("nas",)),
+            "made": {"bulk_profiles": "2029-02-01"},
+            "made_from": {**TABLES["made_from"], "release": ["bulk_profiles"]},
+        },
+    ),
+    "gate_passed_by_one_of_two_tables": (
+        "A release of other bulk profiles leaves those that were made since waiting.",
+        {2: "keep", 3: "keep", 30: "keep"},
+        {
+            **tables(release=("nas",)),
+            "artifacts": [*TABLES["artifacts"], "bulk_profiles.b", "release"],
+            "made": {"bulk_profiles.b": "2029-02-01"},
+            "made_from": {**TABLES["made_from"], "bulk_profiles.b": ["single_cell_profiles", "corrected"]},
+        },
+    ),
+    "gate_nothing_profiled_yet": (
+        "Where no table was made yet, nothing waits for one.",
+        {2: "keep", 3: "remove"},
+        {**TABLES, "artifacts": ["standard", "corrected", "masks"]},
+    ),
+    "gate_staged_images_go": (
+        "What is staged of the standard images leaves scratch before the tables have passed: it is not computed.",
+        {1: "remove", 2: "keep"},
+        tables(*STAGED),
+    ),
+    "gate_masks_on_scratch_stay": (
+        "Masks stay on scratch for their tables, though they stand on the NAS.",
+        {3: "keep", 4: "keep"},
+        tables(scratch(3, "masks"), copy(4, "masks", "nas")),
+    ),
+    "gate_masks_on_scratch_go": (
+        "They go once the tables have passed.",
+        {3: "remove", 4: "keep", 30: "keep"},
+        tables(scratch(3, "masks"), copy(4, "masks", "nas"), release=("nas",)),
+    ),
+    "gate_images_of_cells_stay": (
+        "Images of cells stay for the tables of the masks by which they were cut, though no table is made of them.",
+        {2: "keep", 3: "keep", 4: "keep"},
+        cut(),
+    ),
+    "gate_images_of_cells_go": ("They go once these have passed.", {2: "keep", 3: "keep", 4: "remove", 30: "keep"}, cut(release=("nas",))),
+    "gate_images_of_other_cells_go": (
+        "Images that were cut by masks of which no table was made wait for none.",
+        {2: "keep", 3: "keep", 4: "remove"},
+        cut(by="masks.b"),
+    ),
+    "gate_passed_beside_another_table_of_the_masks": (
+        "A table that has passed goes, though another one of the same masks has not: that one keeps what it was made of, and no sister.",
+        {2: "keep", 3: "remove", 4: "keep", 30: "keep"},
+        {
+            **tables(copy(2, "single_cell_profiles", "nas"), scratch(3, "single_cell_profiles"), scratch(4, "masks"), release=("nas",)),
+            "artifacts": [*TABLES["artifacts"], "single_cell_profiles.b", "release"],
+            "made": {"single_cell_profiles.b": "2029-02-01"},
+            "made_from": {**TABLES["made_from"], "single_cell_profiles.b": ["corrected", "masks"]},
+        },
+    ),
+    "gate_table_itself_stays_on_scratch": (
+        "A table that has not passed stays on scratch like what it was made of.",
+        {3: "keep", 4: "keep"},
+        tables(scratch(3, "bulk_profiles"), copy(4, "bulk_profiles", "nas")),
+    ),
+    "gate_standard_images_are_not_disposed_of": (
+        "Nor does what may be made again go from a lasting place, the standard images included.",
+        {3: "keep", 4: "keep"},
+        {
+            **tables(copy(3, "standard", "nas", created="2029-01-01"), copy(4, "raw", "nas")),
+            "artifacts": ["raw", *TABLES["artifacts"]],
+            "made_from": {**TABLES["made_from"], "standard": ["raw"]},
+            "policy": {
+                "rules": [
+                    {"levels": ["raw", "release"], "wanted": {"copies": 2}},
+                    {"levels": ["masks", "single_cell_profiles", "bulk_profiles"], "wanted": {"copies": 1}},
+                    {**DISPOSED, "levels": ["standard", "corrected", "single_cell_images"]},
+                ]
+            },
+        },
+    ),
+    "gate_release_that_is_lost": (
+        "A release of which no verified copy is left keeps nothing from staying.",
+        {2: "keep", 3: "keep", 30: "keep"},
+        tables(
+            copy(2, "standard", "nas"),
+            scratch(3, "corrected"),
+            copy(30, "release", "nas", state="lost"),
+            artifacts=[*TABLES["artifacts"], "release"],
+        ),
+    ),
+    "gate_release_whose_lifetime_is_over": (
+        "A release that the policy asks for no more has passed nevertheless.",
+        {2: "keep", 3: "remove"},
+        {
+            **TABLES,
+            "artifacts": [*TABLES["artifacts"], "release"],
+            "made": {"release": OLD},
+            "policy": {"rules": [{**LASTING, "lifetime": {"years": 10}}, REST, REMADE]},
+        },
+    ),
+    "gate_another_table_passed_since": (
+        "A table that failed, and in whose place a later one passed, keeps nothing any more.",
+        {2: "keep", 3: "remove", 30: "keep"},
+        {
+            **tables(release=("nas",)),
+            "artifacts": [*TABLES["artifacts"], "single_cell_profiles.b", "release"],
+            "made": {"single_cell_profiles": "2029-02-01", "bulk_profiles": "2029-02-01"},
+            "made_from": {**TABLES["made_from"], "single_cell_profiles.b": ["corrected", "masks"]},
+        },
+    ),
+    "gate_another_table_made_at_the_same_time": (
+        "Where it cannot be told which of two tables came later, the one that has not passed keeps what it was made of.",
+        {2: "keep", 3: "keep", 30: "keep"},
+        {
+            **tables(release=("nas",)),
+            "artifacts": [*TABLES["artifacts"], "single_cell_profiles.b", "release"],
+            "made_from": {**TABLES["made_from"], "single_cell_profiles.b": ["corrected", "masks"]},
+        },
+    ),
+    "gate_a_person_chose_another_table": (
+        "An experiment that a person chose the older masks over keeps nothing any more: the tables of these have passed.",
+        {2: "keep", 3: "remove", 30: "keep"},
+        experiment(choices=[{"of": "masks"}]),
+    ),
+    "gate_nobody_chose_another_table": (
+        "Until somebody chooses, the newest tables are the current ones, and are waited for.",
+        {2: "keep", 3: "keep", 30: "keep"},
+        experiment(),
+    ),
+    "gate_a_person_chose_the_table_that_has_not_passed": (
+        "Nor does a choice of the tables that have not passed let anything go.",
+        {2: "keep", 3: "keep", 30: "keep"},
+        experiment(choices=[{"of": "masks"}, {"of": "masks.b"}]),
+    ),
+    "gate_a_person_chose_the_older_tables_that_have_not_passed": (
+        "Tables that a person chose wait for the gate themselves, though later ones passed.",
+        {2: "keep", 3: "keep", 30: "keep"},
+        {
+            **(later := experiment(choices=[{"of": "masks"}])),
+            "made_from": {**later["made_from"], "release": ["single_cell_profiles.b", "bulk_profiles.b"]},
+            "made": {**later["made"], "release": "2029-03-01"},
+        },
+    ),
+    "gate_what_a_person_chose_has_not_passed_either": (
+        "A choice of tables that have not passed themselves ends nothing.",
+        {2: "keep", 3: "keep"},
+        {**experiment(choices=[{"of": "masks"}]), "copies": TABLES["copies"]},
+    ),
+    "gate_choice_in_a_dataset_that_is_not_whole_here": (
+        "A choice in a dataset that is not decided on, and of which not everything is known here, ends nothing.",
+        {2: "keep", 3: "keep"},
+        {
+            "artifacts": ["standard", "corrected", "PLATE-B/bulk_profiles", "PLATE-B/bulk_profiles.b", "PLATE-B/release"],
+            "made": {"PLATE-B/bulk_profiles.b": "2029-02-01"},
+            "made_from": {
+                "corrected": ["standard"],
+                "PLATE-B/bulk_profiles": ["corrected"],
+                "PLATE-B/bulk_profiles.b": ["corrected"],
+                "PLATE-B/release": ["PLATE-B/bulk_profiles"],
+            },
+            "copies": [copy(2, "standard", "nas"), scratch(3, "corrected"), copy(30, "PLATE-B/release", "nas")],
+            "choices": [{"of": "PLATE-B/bulk_profiles"}],
+            "datasets": ["PRJ-0001/PLATE-A"],
+        },
+    ),
+    "gate_table_of_another_dataset": (
+        "Tables of another dataset that were made of it keep it as well.",
+        {2: "keep", 3: "keep"},
+        {
+            "artifacts": ["standard", "corrected", "PLATE-B/single_cell_profiles"],
+            "made_from": {"corrected": ["standard"], "PLATE-B/single_cell_profiles": ["corrected"]},
+            "copies": TABLES["copies"],
+        },
+    ),
+    "gate_another_dataset_passed": (
+        "A table that passed stands in the place of those of its own dataset and level alone.",
+        {2: "keep", 3: "keep", 30: "keep"},
+        {
+            "artifacts": ["standard", "corrected", "masks", "single_cell_profiles", "PLATE-B/single_cell_profiles", "PLATE-B/release"],
+            "made": {"PLATE-B/single_cell_profiles": "2029-02-01"},
+            "made_from": {
+                "corrected": ["standard"],
+                "single_cell_profiles": ["corrected"],
+                "PLATE-B/single_cell_profiles": ["corrected"],
+                "PLATE-B/release": ["PLATE-B/single_cell_profiles"],
+            },
+            "copies": [*TABLES["copies"], copy(30, "PLATE-B/release", "nas")],
+        },
+    ),
+    "gate_set_aside": (
+        "The gate's check can be set aside for a dataset like any other one.",
+        {2: "keep", 3: "remove"},
+        tables(overrides=[overridden("gate")]),
+    ),
+    "gate_set_aside_by_one_alone": (
+        "It is not where nobody approved that.",
+        {2: "keep", 3: "keep"},
+        tables(overrides=[overridden("gate", approved_by="")]),
+    ),
+    "gate_set_aside_does_not_cover": (
+        "An override of the gate's check lets nothing go that is not covered.",
+        {3: "keep"},
+        tables(scratch(3, "corrected"), overrides=[overridden("gate")]),
+    ),
+    "gate_table_whose_lifetime_is_over": (
+        "A table that the policy asks for no more keeps nothing.",
+        {2: "keep", 3: "remove"},
+        {
+            **tables(),
+            "made": {"single_cell_profiles": OLD, "bulk_profiles": OLD},
+            "policy": {
+                "rules": [
+                    LASTING,
+                    {"levels": ["standard", "masks"], "wanted": {"copies": 1}},
+                    {"levels": ["single_cell_profiles", "bulk_profiles"], "wanted": {"copies": 1}, "lifetime": {"years": 5}},
+                    REMADE,
+                ]
+            },
+        },
+    ),
+    "gate_lifetime_of_an_input_is_over": (
+        "What the policy itself asks for no more goes on its terms, though its tables have not passed.",
+        {2: "notify", 5: "keep", 6: "keep", 7: "keep", 8: "keep"},
+        {
+            **tables(
+                copy(2, "corrected", "nas"),
+                copy(5, "standard", "nas"),
+                copy(6, "masks", "nas"),
+                copy(7, "single_cell_profiles", "nas"),
+                copy(8, "bulk_profiles", "nas"),
+            ),
+            "made": {"corrected": "2028-01-01"},
+            "policy": {"rules": [LASTING, REST, {**REMADE, "lifetime": {"years": 1}}]},
+        },
+    ),
+    "gate_emptied_place": (
+        "A place is emptied of what stands elsewhere, though its tables have not passed.",
+        {1: "notify", 2: "keep"},
+        tables(copy(1, "masks", "nas"), copy(2, "masks", "backup"), **EMPTIED),
+    ),
+    "gate_not_passed_and_in_the_trash": (
+        "What is in the trash comes back where tables were made of it that have not passed.",
+        {2: "keep", 3: "recall"},
+        tables(copy(2, "standard", "nas"), scratch(3, "corrected", state="trashed")),
+    ),
+    "gate_passed_and_in_the_trash": (
+        "It is deleted where they have.",
+        {2: "keep", 3: "delete", 30: "keep"},
+        tables(copy(2, "standard", "nas"), scratch(3, "corrected", state="trashed"), release=("nas",)),
+    ),
+    "gate_approved_all_the_same": (
+        "A person's yes to a removal is none to tables that have not passed.",
+        {2: "keep", 3: "keep"},
+        tables(policy=ASKS, proposals=[yes(3, ground="remake")]),
+    ),
+    "gate_many_tables": (
+        "A reason names three tables and counts the others.",
+        {2: "keep", 3: "keep"},
+        {
+            **tables(),
+            "artifacts": [*TABLES["artifacts"], "bulk_profiles.b", "bulk_profiles.c"],
+            "made_from": {**TABLES["made_from"], **{f"bulk_profiles.{n}": ["single_cell_profiles"] for n in "bc"}},
+        },
+    ),
+    "gate_and_the_clusters_purge_is_near": (
+        "The cluster's own purge of what tables wait for, and what could only be made again, is warned of.",
+        {2: "keep", 3: "keep", 4: "keep", 5: "keep"},
+        tables(
+            copy(2, "standard", "nas"),
+            scratch(3, "corrected", created="2029-11-20"),
+            scratch(4, "masks", created="2029-11-20"),
+            copy(5, "masks", "nas"),
+        ),
     ),
 }
 
