@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from coldchain.cluster import Cluster
 from coldchain.forms import Thresholds
 from coldchain.imaging import models, segment
 from coldchain.levels import Level
@@ -19,14 +20,22 @@ from tasks.workspace import open_workspace
 def _segment(job: Job) -> Outcome:
     (source,) = job.inputs.values()
     with parts(job.target) as folder:
-        on_gpus = job.ws.site.cluster_for("segment").needs_gpu
-        items = segment.prepare_masks(str(source), str(job.target), parts=str(folder), require_gpu=on_gpus, **_asked(job.parameters))
-        results, hardware = compute(job, "segment", segment.segment_item, items)
+        workers = job.ws.site.cluster_for("segment")
+        items = segment.prepare_masks(
+            str(source), str(job.target), parts=str(folder), require_gpu=workers.needs_gpu, **_asked(job.parameters)
+        )
+        answers, hardware = compute(job, "segment", segment.segment_item, handed_out(items, workers))
+        results = segment.apart(answers)
         merged: list[dict[str, Any]] = []
         if pieces := segment.merges(items):
             merged, hardware = compute(job, "segment", segment.merge_image, pieces)
     used = segment.model_record(items, results)
     return Outcome(segment.findings(items, results, merged), used, hardware, ",".join(hardware["slurm_job_ids"]))
+
+
+def handed_out(items: list[dict[str, Any]], workers: Cluster) -> list[dict[str, Any]]:
+    """What the workers are handed: several small images at once where each has a GPU, which predicts them together."""
+    return segment.together(items, workers.workers) if workers.needs_gpu else items
 
 
 def _asked(parameters: Mapping[str, Any]) -> dict[str, Any]:

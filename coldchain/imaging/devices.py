@@ -18,7 +18,7 @@ SHARE = 0.5  # of a GPU's memory that one tile may take
 
 @dataclass(frozen=True)
 class Device:
-    """What this process predicts on: its name, and the side of a tile in pixels."""
+    """What this process predicts on: its name, and the side of a tile in pixels, which is also what a batch of smaller ones may fill."""
 
     name: str
     tile: int
@@ -27,8 +27,8 @@ class Device:
 def tile_side(memory_bytes: int | None) -> int:
     """Return the side of a tile, in pixels, for a GPU with that memory; None stands for one that does not tell, or for a CPU.
 
-    One large tile fills a GPU as a batch of small ones does, and fewer pixels are predicted twice at its rims; so tiles grow, and
-    are predicted one at a time.
+    One large tile fills a GPU as a batch of small ones does, and fewer pixels are predicted twice at its rims. So tiles grow; what is
+    smaller than one is predicted in batches that fill it (see `coldchain.imaging.models.batches`).
     """
     if memory_bytes is None:
         return CPU_TILE

@@ -1,7 +1,8 @@
 """Segmentation: masks are laid out once, then kernels fill them on any worker, image by image or, where one is large, block by block.
 
 An image of one moment and up to 4096 x 4096 pixels is one item. A larger one, or a series, becomes pieces (a block of a moment each), whose
-parts another kernel joins when all are there. The labels are the same whatever the number of workers, and in whatever order pieces end.
+parts another kernel joins when all are there. For a GPU, small images are taken together. The labels are the same whatever the number of
+workers, and in whatever order pieces end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from coldchain.imaging.labelzarr import file_regions, fill_labels, shrink_labels
 from coldchain.imaging.masks import lay_out, places, start_image
 from coldchain.imaging.views import View, axis_sizes, window
 
+LEAST = 4  # items that each worker gets at least, where there are enough images: the last ones should end at about the same time
 OBJECT = 64  # px beside what a model says it must see: neighbours that compete for pixels are seen too
 NAMED = 100  # objects that findings name by their place
 TELLING = ("image", "name", "well", "field", "t", "block")  # of an item, what its result repeats
@@ -107,7 +109,7 @@ def _items(item: Item, parts: str) -> list[Item]:
         )
     shape = (*((depth,) if item["stack"] else ()), sizes["y"], sizes["x"])
     if moments == 1 and not blocks.is_large(shape):
-        return [item]
+        return [{**item, "pixels": math.prod(shape)}]
     pieces = {**item, "target": parts, "masks": item["target"], "moments": moments, "blocks": 1, "context": 0}
     return [
         {**pieces, "t": t, "block": block, **shared}
@@ -128,9 +130,42 @@ def _shared(item: Item, shape: tuple[int, ...], t: int) -> Item:
     return {"blocks": len(blocks.cover(shape, context)), "context": context, "window": list(window(view, model.percentiles))}
 
 
+def together(items: Sequence[Item], workers: int) -> list[Item]:
+    """Return items of several images each, so that a GPU predicts many small images at once; pieces and large images stay as they are.
+
+    As many as make one image of 4096 x 4096 pixels, but no more than leave every worker four items.
+    """
+    most = max(len(items) // (LEAST * workers), 1)
+    groups: list[list[Item]] = []
+    for item in items:
+        if groups and len(groups[-1]) < most and _pixels(groups[-1]) + _pixels([item]) <= blocks.WHOLE:
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return [{"target": own[0]["target"], "together": own} if len(own) > 1 else own[0] for own in groups]
+
+
+def _pixels(items: Iterable[Item]) -> int:
+    """Pixels of images that are segmented in one piece; a piece of another counts as a whole item."""
+    return sum(item.get("pixels", blocks.WHOLE) for item in items)
+
+
+def apart(items: Iterable[Item]) -> list[Item]:
+    """Return the items, or the results, of single images and pieces, in their order, from those of :func:`together`."""
+    return [own for item in items for own in item.get("together", [item])]
+
+
 def segment_item(item: Item) -> Item:
-    """Do one item of :func:`prepare_masks`: an image, or a piece of one. Returns and raises as these."""
-    return segment_block(item) if "block" in item else segment_field(item)
+    """Do one item of :func:`prepare_masks` or :func:`together`: images, or a piece of one. Returns and raises as these.
+
+    For images that were taken together, `together` are their results, and `files` those of all.
+    """
+    if "block" in item:
+        return segment_block(item)
+    if "together" not in item:
+        return segment_field(item)
+    results = _segment_fields(item["together"])
+    return {"together": results, "files": [file for result in results for file in result["files"]]}
 
 
 def segment_field(item: Item) -> Item:
@@ -141,15 +176,27 @@ def segment_field(item: Item) -> Item:
     LayoutError for an image that cannot be read, ImageError for one that cannot be segmented, ComputeFailed where a GPU is required and
     there is none, OutOfSpace.
     """
+    return _segment_fields([item])[0]
+
+
+def _segment_fields(items: Sequence[Item]) -> list[Item]:
+    """Segment images of one model together; their seconds are each its share."""
     began = time.monotonic()
-    device, model = _ready(item)
-    view = View(Path(item["source"]) / item["image"], item["channel"], 0, item["stack"])
-    labels = segment_image(view.read(), model, item["prob_threshold"], item["nms_threshold"], tile=device.tile)
+    device, model = _ready(items[0])
+    images = [View(Path(item["source"]) / item["image"], item["channel"], 0, item["stack"]).read() for item in items]
+    labels = segment_images(images, model, items[0]["prob_threshold"], items[0]["nms_threshold"], tile=device.tile)
+    found = [_written(item, own) for item, own in zip(items, labels, strict=True)]
+    share = round((time.monotonic() - began) / len(items), 3)
+    return [{**_said(item, model, device, share), **own} for item, own in zip(items, found, strict=True)]
+
+
+def _written(item: Item, labels: NDArray[np.int32]) -> Item:
+    """Write the masks of one image, and return what was found and written."""
     folder, frame = start_image(item)
     fill_labels(folder, labels)
     found = summary(labels)
     write_label_tiff(folder, Path(item["target"]) / item["tiff"], frame, name=item["name"], largest=found["objects"])
-    return {**_said(item, model, device, began), **found, "files": [item["image"], item["tiff"]]}
+    return {**found, "files": [item["image"], item["tiff"]]}
 
 
 def segment_block(item: Item) -> Item:
@@ -163,11 +210,12 @@ def segment_block(item: Item) -> Item:
     view = View(Path(item["source"]) / item["image"], item["channel"], item["t"], item["stack"])
     block = blocks.pieces(view.shape, item["context"], item["blocks"])[item["block"]]
     pixels, seen = view.read(region=block.slice_read()), tuple(item["window"]) if item["window"] else None
-    labels = segment_image(pixels, model, item["prob_threshold"], item["nms_threshold"], window=seen, tile=device.tile)
+    (labels,) = segment_images([pixels], model, item["prob_threshold"], item["nms_threshold"], window=seen, tile=device.tile)
     kept = blocks.keep(labels, block)
     part = _part(item, item["t"], item["block"])
     blocks.write_part(Path(item["target"]) / part, kept)
-    return {**_said(item, model, device, began), "objects": kept.objects, "cut": kept.cut, "files": [part]}
+    seconds = round(time.monotonic() - began, 3)
+    return {**_said(item, model, device, seconds), "objects": kept.objects, "cut": kept.cut, "files": [part]}
 
 
 def merges(items: Iterable[Item]) -> list[Item]:
@@ -223,11 +271,11 @@ def _ready(item: Item) -> tuple[Device, models.LoadedModel]:
     return device, models.load(item["model"], item["model_folder"])
 
 
-def _said(item: Item, model: models.LoadedModel, device: Device, began: float) -> Item:
+def _said(item: Item, model: models.LoadedModel, device: Device, seconds: float) -> Item:
     """What a result says beside what was found."""
     return {
         **{name: item[name] for name in TELLING if name in item},
-        "seconds": round(time.monotonic() - began, 3),
+        "seconds": seconds,
         "model": model.provenance(item["prob_threshold"], item["nms_threshold"]),
         "device": device.name,
         "tile": device.tile,
@@ -235,26 +283,30 @@ def _said(item: Item, model: models.LoadedModel, device: Device, began: float) -
     }
 
 
-def segment_image(
-    image: NDArray[Any],
+def segment_images(
+    images: Sequence[NDArray[Any]],
     model: models.LoadedModel,
     prob_threshold: float | None = None,
     nms_threshold: float | None = None,
     *,
     window: models.Window | None = None,
     tile: int | None = None,
-) -> NDArray[np.int32]:
-    """Return the labels, 1 to n, of the objects in a plane (y, x) or stack (z, y, x), as the model takes it; none in one grey value.
+) -> list[NDArray[np.int32]]:
+    """Return the labels, 1 to n, of the objects in planes (y, x) or stacks (z, y, x), as the model takes them; none in one grey value.
 
-    `window` are the grey values that the model takes for dark and bright, where `image` is a part of a larger one; `tile` is the side of
-    what is predicted together, in pixels. Raises ImageError where the image is empty, or not of the model's axes.
+    `window` are the grey values that the model takes for dark and bright, where the images are parts of a larger one; `tile` is the side of
+    what is predicted at once, in pixels. Raises ImageError where an image is empty, or not of the model's axes.
     """
-    if image.ndim != len(model.axes) or image.size == 0:
-        kind = "stack" if model.axes == "ZYX" else "plane"
-        raise ImageError(f"Not a {kind} to segment", on=model.name, expected=f"axes {model.axes}", got=image.shape)
-    if image.min() == image.max():
-        return np.zeros(image.shape, np.int32)
-    return model.predict(image, prob_threshold, nms_threshold, window=window, tile=tile)
+    for image in images:
+        if image.ndim != len(model.axes) or image.size == 0:
+            kind = "stack" if model.axes == "ZYX" else "plane"
+            raise ImageError(f"Not a {kind} to segment", on=model.name, expected=f"axes {model.axes}", got=image.shape)
+    labels = [np.zeros(image.shape, np.int32) for image in images]
+    if lit := [number for number, image in enumerate(images) if image.min() != image.max()]:
+        found = model.predict_all([images[number] for number in lit], prob_threshold, nms_threshold, window=window, tile=tile)
+        for number, own in zip(lit, found, strict=True):
+            labels[number] = own
+    return labels
 
 
 def summary(labels: NDArray[Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,18 @@ def open_cheap(folder: Path, model: RegisteredModel) -> Opened:  # noqa: ARG001 
     """Open a model of the kind `cheap`: connected pixels above `prob_threshold` of the window are an object."""
 
     def predict(
-        image: NDArray[Any],
+        images: Sequence[NDArray[Any]],
         prob_threshold: float | None = None,
         nms_threshold: float | None = None,  # noqa: ARG001 - nothing overlaps here
         *,
         window: Window | None = None,
         tile: int | None = None,  # noqa: ARG001 - nothing is tiled here
-    ) -> NDArray[np.int32]:
+    ) -> list[NDArray[np.int32]]:
         from scipy.ndimage import label
 
-        ready = normalised(checked_image(image, model.axes, 3), (1.0, 99.8), model.axes, window)
-        labels, _ = label(ready > (0.5 if prob_threshold is None else prob_threshold))
-        return np.asarray(labels, np.int32)
+        ready = (normalised(checked_image(image, model.axes, 3), (1.0, 99.8), model.axes, window) for image in images)
+        found = (label(image > (0.5 if prob_threshold is None else prob_threshold)) for image in ready)
+        return [np.asarray(labels, np.int32) for labels, _ in found]
 
     return Opened(predict, 0.5, 0.4, (0,) * len(model.axes))
 

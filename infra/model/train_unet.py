@@ -151,7 +151,7 @@ def chosen(model: Any, images: list[Floats], truths: list[Labels]) -> tuple[floa
 
 def predict(model: Any, image: Floats) -> Floats:
     """The two maps of one field."""
-    return tiled(lambda seen: np.asarray(model(seen[None], training=False), np.float32)[0], image[..., None], CONTEXT, DIVISIBLE)
+    return next(tiled(lambda tiles: np.asarray(model(tiles, training=False), np.float32), [image[..., None]], CONTEXT, DIVISIBLE))
 
 
 def f1(truths: list[Labels], predicted: list[Floats], prob: float, share: float) -> float:

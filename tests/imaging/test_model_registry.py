@@ -205,7 +205,7 @@ from coldchain.imaging.models.protocol import Opened
 
 def open_cellwalk(folder, model):
     """All that is above the threshold is one object."""
-    return Opened(lambda image, prob_threshold=None, nms_threshold=None: (image > 1).astype(np.int32), 0.5, 0.5, (0, 0))
+    return Opened(lambda images, *thresholds, **options: [(image > 1).astype(np.int32) for image in images], 0.5, 0.5, (0, 0))
 '''
 ASK = """
 import numpy as np

@@ -85,7 +85,7 @@ class HidingNetwork:
 def test_hidden_objects_leave_no_gap_in_the_numbers() -> None:
     """Where StarDist leaves a number out, the labels are numbered again in their order."""
     image = np.array([[0, 0, 4, 9], [4, 9, 9, 9]])
-    found = models.predictor(HidingNetwork())(image)
+    (found,) = models.predictor(HidingNetwork())([image])
     assert (found.dtype, sorted(set(found.ravel().tolist()) - {0})) == (np.int32, [1, 2])
 
 

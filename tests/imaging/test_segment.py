@@ -13,7 +13,7 @@ from coldchain.errors import ImageError, InputError, IntegrityError, ModelError
 from coldchain.imaging import models
 from coldchain.imaging.masks import preview_level
 from coldchain.imaging.platezarr import PLATE, field_path, iter_fields, plate_info, read_labels, read_plane
-from coldchain.imaging.segment import prepare_masks, segment_field, segment_image, summary
+from coldchain.imaging.segment import apart, prepare_masks, segment_field, segment_images, segment_item, summary, together
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -143,13 +143,61 @@ def test_a_lost_plane_is_named(known_plate: Any, tmp_path: Path) -> None:
 
 def test_what_is_no_plane_is_refused() -> None:
     """A stack or an empty plane raises ImageError before a model sees it."""
-    model = models.LoadedModel("none", "0", lambda image, *_, **__: np.zeros(image.shape, np.int32))
+    model = models.LoadedModel("none", "0", lambda images, *_, **__: [np.zeros(image.shape, np.int32) for image in images])
     for plane in (np.zeros((2, 4, 4)), np.zeros((0, 4))):
         with pytest.raises(ImageError, match="Not a plane"):
-            segment_image(plane, model)
+            segment_images([plane], model)
 
 
 def test_a_summary_counts_labels() -> None:
     """The summary gives the number of labels that are there, their median area and the share of the plane they cover."""
     labels = np.array([[1, 1, 0, 3], [1, 0, 0, 0]])
     assert summary(labels) == {"objects": 2, "median_area_px": 2.0, "covered": 0.5}
+
+
+def small(count: int, pixels: int = 2**20) -> list[dict[str, Any]]:
+    """Items of images of a million pixels each."""
+    return [{"target": "masks", "image": str(number), "pixels": pixels} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "pixels", "workers", "sizes"),
+    [
+        (72, 2**20, 1, [16, 16, 16, 16, 8]),  # 16 of a million pixels are one image of 4096 x 4096
+        (72, 2**20, 2, [9] * 8),  # four items a worker
+        (72, 2**20, 8, [2] * 36),
+        (7, 2**20, 2, [1] * 7),
+        (72, 2**23, 1, [2] * 36),
+        (8, 2**24, 1, [1] * 8),
+        (0, 2**20, 4, []),
+    ],
+)
+def test_small_images_are_taken_together(count: int, pixels: int, workers: int, sizes: list[int]) -> None:
+    """As many as make one of the largest that is segmented in one piece, and not so many that a worker has nothing to do at the end."""
+    items = small(count, pixels)
+    groups = together(items, workers)
+    assert [len(group.get("together", [group])) for group in groups] == sizes
+    assert apart(groups) == items
+
+
+def test_pieces_of_large_images_stay_alone() -> None:
+    """A piece is as much as a worker takes at once; images on both sides of it are not mixed with it."""
+    pieces = [{"target": "parts", "image": "large", "block": block} for block in range(2)]
+    items = [*small(8), *pieces, *small(8)]
+    groups = together(items, 1)
+    assert [len(group.get("together", [group])) for group in groups] == [4, 4, 1, 1, 4, 4]
+    assert apart(groups) == items
+
+
+def test_fields_together_are_the_fields_one_by_one(known_plate: Any, tmp_path: Path) -> None:
+    """An item of several fields writes the same bytes and finds the same as an item for each, and names all files that it wrote."""
+    alone = [segment_item(item) for item in prepare_masks(known_plate.corrected, str(tmp_path / "alone"), channel="DNA")]
+    items = prepare_masks(known_plate.corrected, str(tmp_path / "together"), channel="DNA")
+    (answer,) = [segment_item(item) for item in [{"target": items[0]["target"], "together": items}]]
+    found = apart([answer])
+    assert digests(tmp_path / "together") == digests(tmp_path / "alone")
+    varying = ("seconds",)
+    assert [{k: v for k, v in own.items() if k not in varying} for own in found] == [
+        {k: v for k, v in own.items() if k not in varying} for own in alone
+    ]
+    assert answer["files"] == [file for own in alone for file in own["files"]]

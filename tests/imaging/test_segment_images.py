@@ -17,7 +17,7 @@ from coldchain.imaging.imagezarr import IMAGES, image_overlay_sheet, image_sheet
 from coldchain.imaging.labelzarr import read_label_plane
 from coldchain.imaging.masks import lay_out
 from coldchain.imaging.models import load
-from coldchain.imaging.segment import findings, merge_image, merges, prepare_masks, segment_image, segment_item
+from coldchain.imaging.segment import findings, merge_image, merges, prepare_masks, segment_images, segment_item
 from coldchain.imaging.synthesis import nuclei_field
 from coldchain.imaging.synthetic_nuclei import Conditions
 from coldchain.imaging.views import View, axis_sizes
@@ -61,11 +61,11 @@ def test_each_image_has_its_labels(session: Path, segmented: Any) -> None:
     assert [(item["image"], item.get("t")) for item in items] == [(f"{IMAGES}/0", None), (f"{IMAGES}/1", 0), (f"{IMAGES}/1", 1)]
     model = load("nuclei-small")
     stack, series = images_of(session / IMAGES)
-    expected = segment_image(View(stack.path, 1).read(), model)
+    (expected,) = segment_images([View(stack.path, 1).read()], model)
     assert expected.max() > 3
     assert np.array_equal(read_label_plane(masks / IMAGES / "0" / LABELS), expected)
     for t in range(2):
-        expected = segment_image(View(series.path, 0, t).read(), model)
+        (expected,) = segment_images([View(series.path, 0, t).read()], model)
         found = read_label_plane(masks / IMAGES / "1" / LABELS, lead=(t,))
         assert np.array_equal(found > 0, expected > 0)
         assert np.array_equal(np.unique(found), np.unique(expected))

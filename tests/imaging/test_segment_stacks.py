@@ -19,7 +19,7 @@ from coldchain.imaging.measure import measure_field, prepare_measure
 from coldchain.imaging.pictures import plate_overlay_sheet
 from coldchain.imaging.platezarr import PLATE, create_plate, field_path, read_labels
 from coldchain.imaging.pyramid import Frame
-from coldchain.imaging.segment import findings, merge_image, merges, prepare_masks, segment_image, segment_item
+from coldchain.imaging.segment import findings, merge_image, merges, prepare_masks, segment_images, segment_item
 from coldchain.testing.cheap_models import COLOUR, PLANES, STACKS
 
 SHAPE = (7, 140, 160)
@@ -112,7 +112,7 @@ def test_a_model_for_colour_images_is_refused(known_plate: Any, tmp_path: Path, 
 def test_a_model_is_not_shown_what_it_cannot_take(name: str, shape: tuple[int, ...], kind: str) -> None:
     """A whole stack for a model of planes, and a plane for one of stacks, are errors that say which axes it takes."""
     with pytest.raises(ImageError, match=f"Not a {kind}"):
-        segment_image(np.arange(np.prod(shape)).reshape(shape), models.load(name))
+        segment_images([np.arange(np.prod(shape)).reshape(shape)], models.load(name))
 
 
 def test_a_large_stack_is_segmented_by_blocks(tmp_path: Path, cheap_models: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_tiles_give_what_the_whole_gives(model: models.LoadedModel) -> None:
     network = unet_kind._maps_of(unet_kind._network(models.shipped_folder(SHIPPED)))
     image = field((150, 210)).astype(np.float32)[..., None] / 1000
     context = model.context[0]
-    whole, tiles = (unet_kind.tiled(network, image, context, 8, tile=tile) for tile in (1024, 64))
+    whole, tiles = (next(unet_kind.tiled(network, [image], context, 8, tile=tile)) for tile in (1024, 64))
     np.testing.assert_allclose(tiles, whole, atol=1e-4)
 
 
@@ -102,7 +102,7 @@ def test_without_its_context_a_tile_would_differ() -> None:
     """The context matters: tiles that see a few pixels around them only give other maps."""
     network = unet_kind._maps_of(unet_kind._network(models.shipped_folder(SHIPPED)))
     image = field((150, 210)).astype(np.float32)[..., None] / 1000
-    whole, blind = unet_kind.tiled(network, image, 56, 8), unet_kind.tiled(network, image, 8, 8, tile=64)
+    whole, blind = (next(unet_kind.tiled(network, [image], *told)) for told in ((56, 8), (8, 8, 64)))
     assert np.abs(whole - blind).max() > 0.01
 
 

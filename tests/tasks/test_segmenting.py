@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from coldchain.cluster import Cluster, ClusterKind
 from coldchain.forms import DatasetForm, IngestForm, SegmentForm, Thresholds
 from coldchain.imaging import models
 from coldchain.imaging.imagezarr import IMAGES, images_of
@@ -17,6 +18,7 @@ from coldchain.making import local_folder
 from coldchain.testing import microscopes
 from coldchain.workspace import Workspace
 from tasks.describing import dataset_state
+from tasks.segmenting import handed_out
 
 SESSION = {"project": "PRJ-0001", "dataset": "SESSION-1"}
 DATASET = "PRJ-0001/SESSION-1"
@@ -71,3 +73,12 @@ def test_a_collection_is_segmented_straight_from_standard(ws: Workspace) -> None
     assert sorted(path.name[:5] for path in (folder / "tiff").iterdir()) == ["0001_", "0002_"]
     assert segment(form).endswith("(stood already)")
     assert not [transition for transition, _ in remaining(dataset_state(DATASET)) if transition in {"correct", "segment", "profile"}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "sizes"), [({}, [1] * 32), ({"gpu": True}, [4] * 8), ({"kind": ClusterKind.SLURM, "gres": "gpu:1"}, [4] * 8)]
+)
+def test_small_images_are_handed_out_together_where_there_are_gpus(spec: dict[str, object], sizes: list[int]) -> None:
+    """A GPU is fed several fields at once; a core is as fast with one, and a run that is cut off loses less."""
+    items = [{"target": "masks", "image": str(number), "pixels": 2**20} for number in range(32)]
+    assert [len(item.get("together", [item])) for item in handed_out(items, Cluster(workers=2, **spec))] == sizes

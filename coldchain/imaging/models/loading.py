@@ -18,6 +18,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from coldchain.errors import ModelError
 from coldchain.imaging.models import stardist_kind, unet_kind
 from coldchain.imaging.models.protocol import Opener, Predict
@@ -34,14 +37,14 @@ KINDS: Mapping[str, Opener] = MappingProxyType(
 class LoadedModel:
     """A model ready to predict: `predict(image, prob_threshold=None, nms_threshold=None)` gives labels; `digest` names its weights.
 
-    `predict` is a `protocol.Predict`: raw intensities with the model's `axes` (YX, ZYX, or YXC for colour) in, int32 labels 1..n out.
+    `predict_all` is a `protocol.Predict`: raw intensities with the model's `axes` (YX, ZYX, or YXC for colour) in, int32 labels 1..n out.
     `prob_threshold` and `nms_threshold` are the model's own. `context` is, for each spatial axis, how many pixels around a block its
     prediction may depend on; who predicts by blocks adds the size of the largest object.
     """
 
     name: str
     digest: str
-    predict: Predict
+    predict_all: Predict
     kind: str = "stardist2d"
     axes: Axes = "YX"
     version: str = ""
@@ -50,6 +53,10 @@ class LoadedModel:
     nms_threshold: float = 0.4
     context: tuple[int, ...] = (0, 0)
     percentiles: tuple[float, float] = (1.0, 99.8)
+
+    def predict(self, image: NDArray[Any], *thresholds: float | None, **options: Any) -> NDArray[np.int32]:
+        """Predict one image, by itself."""
+        return self.predict_all([image], *thresholds, **options)[0]
 
     def thresholds(self, prob_threshold: float | None = None, nms_threshold: float | None = None) -> dict[str, float]:
         """The thresholds that `predict` uses when called with these: the model's own where not given."""
@@ -88,7 +95,7 @@ def _loaded(model: RegisteredModel, place: Path, digest: str) -> LoadedModel:
     return LoadedModel(
         name=model.name,
         digest=digest,
-        predict=opened.predict,
+        predict_all=opened.predict,
         kind=model.kind,
         axes=model.axes,
         version=model.version,

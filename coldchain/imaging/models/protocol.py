@@ -7,7 +7,7 @@ the group `coldchain.models`, by the name of the kind (see `loading`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -25,20 +25,21 @@ class Predict(Protocol):
 
     def __call__(
         self,
-        image: NDArray[Any],
+        images: Sequence[NDArray[Any]],
         prob_threshold: float | None = None,
         nms_threshold: float | None = None,
         *,
         window: Window | None = None,
         tile: int | None = None,
-    ) -> NDArray[np.int32]:
-        """Give int32 labels 1..n of an image's spatial shape.
+    ) -> list[NDArray[np.int32]]:
+        """Give for each image int32 labels 1..n of its spatial shape.
 
         Takes raw intensities of any numeric type, with the model's axes. Thresholds, both from 0 to 1, are the model's own where not
         given: a higher `prob_threshold` asks objects to be surer, a higher `nms_threshold` lets objects overlap more before two are
-        taken for one. `window` is given where the image is a part of a larger one: the grey values at the model's `percentiles` of all
-        of it, to be used instead of the part's own. `tile` is the longest side in pixels of what is predicted together in a plane (in
-        a stack in proportion), as the device's memory allows. The same image gives the same labels. Raises ImageError.
+        taken for one. `window` is given where the images are parts of a larger one: the grey values at the model's `percentiles` of all
+        of it, to be used instead of a part's own. `tile` is the longest side in pixels of what is predicted at once in a plane (in a
+        stack in proportion), as the device's memory allows; smaller images, or tiles, are predicted together (see `batches`). The same
+        images give the same labels. Raises ImageError.
         """
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
+from copy import copy
 from functools import lru_cache
 from io import StringIO
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldchain.errors import ModelError
+from coldchain.imaging.models.batches import in_batches
 from coldchain.imaging.models.protocol import Opened, Predict, Window, checked_image, normalised, sequential
 from coldchain.imaging.models.registry import RegisteredModel
 
@@ -86,30 +89,77 @@ def _tile(axes: str, side: int | None) -> tuple[int, ...]:
 
 
 def predictor(network: Any) -> Predict:
-    """Wrap a StarDist network as `Predict`: check and normalise the image, tile a large one, number the labels 1..n.
+    """Wrap a StarDist network as `Predict`: check and normalise the images, tile a large one, number the labels 1..n.
 
     StarDist leaves gaps in the numbers where one object hides another; they are closed.
     """
     axes = _axes(network)
 
     def predict(
-        image: NDArray[Any],
+        images: Sequence[NDArray[Any]],
         prob_threshold: float | None = None,
         nms_threshold: float | None = None,
         *,
         window: Window | None = None,
         tile: int | None = None,
-    ) -> NDArray[np.int32]:
-        ready = normalised(checked_image(image, axes, int(network.config.n_channel_in)), PERCENTILES, axes, window)
-        tiles = tuple(ceil(side / most) for side, most in zip(ready.shape, _tile(axes, tile), strict=False))
-        labels, _ = network.predict_instances(
-            ready,
-            prob_thresh=prob_threshold,
-            nms_thresh=nms_threshold,
-            n_tiles=tiles + (1,) * (ready.ndim - len(tiles)),
-            show_tile_progress=False,
-            verbose=False,
-        )
-        return sequential(labels)
+    ) -> list[NDArray[np.int32]]:
+        checked = (checked_image(image, axes, int(network.config.n_channel_in)) for image in images)
+        ready = [normalised(image, PERCENTILES, axes, window) for image in checked]
+        sides = _tile(axes, tile)
+        asked = {"prob_thresh": prob_threshold, "nms_thresh": nms_threshold, "verbose": False}
+        found = (batched.predict_instances(image, **_tiles(image, sides), **asked) for batched, image in _batched(network, ready, sides))
+        return [sequential(labels) for labels, _ in found]
 
     return predict
+
+
+def _tiles(image: NDArray[Any], sides: tuple[int, ...]) -> dict[str, Any]:
+    """Into how many tiles StarDist cuts an image, along each axis."""
+    tiles = tuple(ceil(side / most) for side, most in zip(image.shape, sides, strict=False))
+    return {"n_tiles": tiles + (1,) * (image.ndim - len(tiles)), "show_tile_progress": False}
+
+
+def _batched(network: Any, images: Sequence[NDArray[Any]], sides: tuple[int, ...]) -> Iterator[tuple[Any, NDArray[Any]]]:
+    """Give each image with a network that predicts it as the network itself would, but tiles of all images together.
+
+    StarDist asks its Keras network for one tile after the other. So it is asked twice: by a network that only notes the tiles, then by
+    one that answers from batches of them.
+    """
+    if len(images) > 1 or prod(_tiles(images[0], sides)["n_tiles"]) > 1:
+        noted = _Noted(network.config)
+        for image in images:
+            _with(network, noted).predict_sparse(image, **_tiles(image, sides))
+        keras = network.keras_model
+        maps = in_batches(lambda tiles: keras.predict(tiles, batch_size=len(tiles), verbose=0), noted.tiles, prod(sides))
+        network = _with(network, _Answering(maps))
+    yield from ((network, image) for image in images)
+
+
+def _with(network: Any, keras: Any) -> Any:
+    """The same StarDist network, with another Keras network inside."""
+    twin = copy(network)
+    twin.keras_model = keras
+    return twin
+
+
+class _Noted:
+    """In a Keras network's place: notes the tiles that it is shown, and finds nothing in them."""
+
+    def __init__(self, config: Any) -> None:
+        self.tiles: list[NDArray[np.float32]] = []
+        self._grid, self._channels = config.grid, (1, config.n_rays, *(() if config.n_classes is None else (config.n_classes + 1,)))
+
+    def predict(self, tiles: NDArray[np.float32], **_: Any) -> list[NDArray[np.float32]]:
+        self.tiles.extend(tiles)
+        spatial = [side // step for side, step in zip(tiles.shape[1:-1], self._grid, strict=True)]
+        return [np.zeros((1, *spatial, channels), np.float32) for channels in self._channels]
+
+
+class _Answering:
+    """In a Keras network's place: answers with what was predicted, tile by tile, in the order in which they were noted."""
+
+    def __init__(self, maps: Iterator[tuple[NDArray[Any], ...]]) -> None:
+        self._maps = maps
+
+    def predict(self, _: NDArray[np.float32], **__: Any) -> list[NDArray[Any]]:
+        return [each[None] for each in next(self._maps)]

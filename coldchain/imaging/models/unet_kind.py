@@ -11,7 +11,7 @@ image are taken to 0 and 1 before prediction. `thresholds.json`, as StarDist's, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coldchain.errors import ModelError
+from coldchain.imaging.models.batches import in_batches
 from coldchain.imaging.models.protocol import Opened, Predict, Window, checked_image, normalised
 from coldchain.imaging.models.registry import RegisteredModel
 from coldchain.imaging.watershed import instances
 
 TILE = 1024  # pixels: longer sides are predicted in tiles
 Maps = NDArray[np.float32]
+MapsOf = Callable[[Maps], Maps]
 Share = Annotated[float, Field(ge=0, le=1)]
 Facts = TypeVar("Facts", bound=BaseModel)
 
@@ -75,48 +77,55 @@ def _network(folder: Path) -> Any:
         raise ModelError("the model's files cannot be read", on=folder, got=exc, hint="copy or install the model again") from exc
 
 
-def _maps_of(network: Any) -> Callable[[Maps], Maps]:
-    """The network as a function from (y, x, c) to (y, x, 2)."""
-    return lambda image: np.asarray(network(image[None], training=False), np.float32)[0]
+def _maps_of(network: Any) -> MapsOf:
+    """The network as a function from (n, y, x, c) to (n, y, x, 2)."""
+    return lambda tiles: np.asarray(network(tiles, training=False), np.float32)
 
 
-def _predictor(maps_of: Callable[[Maps], Maps], config: _Config, own: _Thresholds, axes: str, channels: int) -> Predict:
+def _predictor(maps_of: MapsOf, config: _Config, own: _Thresholds, axes: str, channels: int) -> Predict:
     def predict(
-        image: NDArray[Any],
+        images: Sequence[NDArray[Any]],
         prob_threshold: float | None = None,
         nms_threshold: float | None = None,
         *,
         window: Window | None = None,
         tile: int | None = None,
-    ) -> NDArray[np.int32]:
-        ready = normalised(checked_image(image, axes, channels), config.percentiles, axes, window)
-        maps = tiled(maps_of, ready if ready.ndim == 3 else ready[..., None], config.context, config.divisible, tile or TILE)
-        return instances(
-            maps[..., 0],
-            maps[..., 1],
-            prob_threshold=own.prob if prob_threshold is None else prob_threshold,
-            nms_threshold=own.nms if nms_threshold is None else nms_threshold,
-        )
+    ) -> list[NDArray[np.int32]]:
+        ready = [normalised(checked_image(image, axes, channels), config.percentiles, axes, window) for image in images]
+        planes = [image if image.ndim == 3 else image[..., None] for image in ready]
+        prob = own.prob if prob_threshold is None else prob_threshold
+        nms = own.nms if nms_threshold is None else nms_threshold
+        found = tiled(maps_of, planes, config.context, config.divisible, tile or TILE)
+        return [instances(maps[..., 0], maps[..., 1], prob_threshold=prob, nms_threshold=nms) for maps in found]
 
     return predict
 
 
-def tiled(maps_of: Callable[[Maps], Maps], image: Maps, context: int, divisible: int, tile: int = TILE) -> Maps:
-    """Predict (y, x, c) in tiles, each with its context, and give the same maps as one prediction of the whole would.
+def tiled(maps_of: MapsOf, images: Sequence[Maps], context: int, divisible: int, tile: int = TILE) -> Iterator[Maps]:
+    """Predict images (y, x, c) in tiles, each with its context, and give the same maps as one prediction of the whole would.
 
-    Outside the image the network sees it mirrored. Tiles begin at multiples of `divisible`, so that pooling falls on the same pixels.
+    Outside an image the network sees it mirrored. Tiles begin at multiples of `divisible`, so that pooling falls on the same pixels;
+    tiles of all images are predicted together, as many as have the pixels of one whole tile.
     """
     rim = -(-context // divisible) * divisible
     step = max(tile // divisible, 1) * divisible
+    cut = [_cut(image, step, rim, divisible) for image in images]
+    answers = in_batches(lambda tiles: [maps_of(tiles)], [seen for tiles in cut for _, seen in tiles], (step + 2 * rim) ** 2)
+    for image, tiles in zip(images, cut, strict=True):
+        maps = np.empty((*image.shape[:2], 2), np.float32)
+        for (rows, columns), _ in tiles:
+            (answer,) = next(answers)
+            height, width = rows.stop - rows.start, columns.stop - columns.start
+            maps[rows, columns] = answer[rim : rim + height, rim : rim + width]
+        yield maps
+
+
+def _cut(image: Maps, step: int, rim: int, divisible: int) -> list[tuple[tuple[slice, slice], Maps]]:
+    """Each tile's place in an image, and what the network is shown of it."""
     height, width = image.shape[:2]
     padded = np.pad(image, (_margins(height, step, rim), _margins(width, step, rim), (0, 0)), mode="symmetric")
-    maps = np.empty((height, width, 2), np.float32)
-    for y, x in _corners(height, width, step):
-        bottom, right = min(y + step, height), min(x + step, width)
-        ends = (_up(bottom, divisible) + 2 * rim, _up(right, divisible) + 2 * rim)
-        seen = maps_of(padded[y : ends[0], x : ends[1]])
-        maps[y:bottom, x:right] = seen[rim : rim + bottom - y, rim : rim + right - x]
-    return maps
+    places = [(slice(y, min(y + step, height)), slice(x, min(x + step, width))) for y, x in _corners(height, width, step)]
+    return [(place, padded[tuple(slice(side.start, _up(side.stop, divisible) + 2 * rim) for side in place)]) for place in places]
 
 
 def _corners(height: int, width: int, step: int) -> Iterator[tuple[int, int]]:
