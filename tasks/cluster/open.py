@@ -19,10 +19,11 @@ from tasks.cluster.rules import check_profile, script_name
 from tasks.cluster.watch import Limits
 from tasks.cluster.workers import Workers
 
-SETTINGS = {
+SETTINGS: dict[str, object] = {
     "distributed.comm.timeouts.connect": "15s",
     "distributed.comm.timeouts.tcp": "30s",
     "distributed.admin.large-graph-warning-threshold": "1GiB",
+    "distributed.worker.profile.enabled": False,  # `sys._current_frames` can stop all of Python 3.11 for ever (cpython issue 106883)
 }
 _log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 Run: ``python tests/benchmarks/bench_segment.py``. Each process computes with one thread. The bare loop, in a process of its own, reads each
 field and predicts with StarDist, and writes nothing. Ours goes through the machinery of the `segment` step: items handed to dask workers,
-pictures, labels and OME-TIFF written, every file read back and noted. All take turns; medians count. Start-up (processes, TensorFlow,
-first prediction) is printed by itself.
+pictures, labels and OME-TIFF written, every file read back and noted. Two bare loops at once, each over all fields, say what a second
+core is worth on this machine. All take turns; medians count. Start-up (processes, TensorFlow, first prediction) is printed by itself.
 """
 
 from __future__ import annotations
@@ -66,22 +66,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         work = Path(folder)
         write_plate(work / "corrected")
-        bare = stack.enter_context(start_bare(work / "corrected"))
+        loops = [stack.enter_context(start_bare(work / "corrected")) for _ in range(2)]
         pools = {count: start_workers(stack, work, count) for count in (1, 2)}
-        seconds: dict[str, list[float]] = {"bare": [], "1": [], "2": []}
+        seconds: dict[str, list[float]] = {"bare": [], "1": [], "2": [], "two bare": []}
         for number in range(ROUNDS):
-            seconds["bare"].append(float(ask(bare)))
+            seconds["bare"].extend(ask(*loops[:1]))
             for count, workers in pools.items():
                 seconds[str(count)].append(ours(workers, work, f"{count}-{number}"))
-        bare.communicate()
+            seconds["two bare"].append(max(ask(*loops)))
+        for loop in loops:
+            loop.communicate()
     taken = {name: statistics.median(each) for name, each in seconds.items()}
     megapixels = len(WELLS) * SIDE**2 / 1e6
     print("segment: " + ", ".join(f"{name} {value:.1f} s ({megapixels / value:.2f} MP/s)" for name, value in taken.items()))
     pairs = list(zip(*seconds.values(), strict=True))
-    overhead = statistics.median(one / alone for alone, one, _ in pairs)
-    gain = statistics.median(one / two for _, one, two in pairs)
+    overhead = statistics.median(one / alone for alone, one, _, _ in pairs)
+    gain = statistics.median(one / two for _, one, two, _ in pairs)
+    worth = statistics.median(2 * alone / both for alone, _, _, both in pairs)
     print(f"segment: time ratio of one worker to a bare StarDist loop {overhead:.2f} (goal at most {WARM_OVERHEAD}; start-up told apart)")
-    print(f"segment: one worker to two {gain:.2f} (goal at least {GAIN} where there are two free cores; {os.cpu_count()} here)")
+    print(
+        f"segment: one worker to two {gain:.2f} (goal at least {GAIN} where cores allow; {os.cpu_count()} here, two bare loops {worth:.2f})"
+    )
 
 
 def write_plate(folder: Path) -> None:
@@ -110,13 +115,14 @@ def start_bare(source: Path) -> subprocess.Popen[str]:
     return process
 
 
-def ask(process: subprocess.Popen[str]) -> str:
-    """Let the bare loop go over all fields once; returns what it says."""
-    if process.stdin is None:
-        raise RuntimeError("the bare loop cannot be asked")
-    process.stdin.write("go\n")
-    process.stdin.flush()
-    return answer(process)
+def ask(*loops: subprocess.Popen[str]) -> list[float]:
+    """Let bare loops go over all fields once, at the same time; returns the seconds that each took."""
+    for process in loops:
+        if process.stdin is None:
+            raise RuntimeError("the bare loop cannot be asked")
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return [float(answer(process)) for process in loops]
 
 
 def answer(process: subprocess.Popen[str]) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,10 +123,21 @@ def test_an_item_that_kills_its_workers_ends_in_an_error_that_names_it(workers: 
 
 
 def test_native_threads_are_those_of_the_profile(workers: Workers) -> None:
-    """Workers see the profile's cores, and the import path does not begin with the working folder."""
-    names = ["OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "PYTHONSAFEPATH"]
-    [answer] = workers.map(kernels.where, [{"variables": names}])
-    assert answer["variables"] == {"OMP_NUM_THREADS": "3", "TF_NUM_INTRAOP_THREADS": "3", "PYTHONSAFEPATH": "1"}
+    """Workers see the profile's cores; the import path does not begin with the working folder; freed memory is kept as C programs do."""
+    expected = {"OMP_NUM_THREADS": "3", "TF_NUM_INTRAOP_THREADS": "3", "PYTHONSAFEPATH": "1", "MALLOC_TRIM_THRESHOLD_": "67108864"}
+    [answer] = workers.map(kernels.where, [{"variables": list(expected)}])
+    assert answer["variables"] == expected
+
+
+def test_no_thread_is_looked_at_by_a_profiler(workers: Workers) -> None:
+    """Dask's profiler can stop all of Python 3.11 for ever: it runs neither in a worker nor here, where the scheduler is."""
+
+    def profilers(dask_worker: Any = None) -> list[str]:
+        timed = dask_worker.periodic_callbacks if dask_worker else ()
+        return [name for name in (*timed, *(thread.name for thread in threading.enumerate())) if "profile" in name.lower()]
+
+    assert list(workers._client.run(profilers).values()) == [[], []]
+    assert profilers() == []
 
 
 def test_hardware_is_plain_values_for_provenance(workers: Workers) -> None:

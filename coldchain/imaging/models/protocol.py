@@ -86,6 +86,7 @@ def normalised(
 
 
 def sequential(labels: NDArray[Any]) -> NDArray[np.int32]:
-    """Number the labels 1..n without gaps, in their order."""
-    _, numbered = np.unique(np.concatenate([[0], labels.ravel()]), return_inverse=True)
-    return np.asarray(numbered.ravel()[1:].reshape(labels.shape), dtype=np.int32)
+    """Number the labels, all from 0 up, 1..n without gaps, in their order."""
+    there = np.bincount(labels.ravel()) > 0
+    there[0] = False
+    return np.where(there, np.cumsum(there), 0).astype(np.int32)[labels]
