@@ -1,6 +1,7 @@
 """Make the screenshots of the documents from a finished demo that `coldchain ui` serves.
 
-Run: ``python docs/make_screenshots.py http://127.0.0.1:4200``, after ``make demo``, while ``make ui`` runs. Needs Chromium and its driver.
+Run: ``python docs/make_screenshots.py http://127.0.0.1:4200``, after ``make demo``, while ``make ui`` runs, and when the form of
+`reprocess` was sent once, for PLATE-SYNTH of PRJ-0001 with the model nuclei-unet, and no dry run. Needs Chromium and its driver.
 """
 
 # ruff: noqa: INP001 - a script of its own, never imported
@@ -29,8 +30,28 @@ MOST_BYTES = 200_000
 COLOURS = (256, 128, 64, 32, 16)
 PATIENCE_S = 60
 SETTLE_S = 3  # pictures and tables are drawn after the page's text
-KEYS = {"masks": "masks", "quality": "quality", "plate": "plate-nuclei-per-field", "copies": "copies", "gate": "gate"}
-HEIGHTS = {"masks": 770, "quality": 560, "plate": 720, "copies": 700, "gate": 580}
+KEYS = {
+    "masks": "masks",
+    "quality": "quality",
+    "plate": "plate-nuclei-per-field",
+    "alike": "wells-alike",
+    "copies": "copies",
+    "gate": "gate",
+    "comparison": "comparison",
+    "comparison-fields": "comparison-fields",
+}
+HEIGHTS = {
+    "masks": 770,
+    "quality": 560,
+    "plate": 720,
+    "alike": 720,
+    "copies": 700,
+    "gate": 580,
+    "comparison": 700,
+    "comparison-fields": 450,
+}
+FORMS = {"segment": "Channel", "reprocess": "Dry run", "choose": "Level of the data", "accept": "Reason"}
+"""Deployments whose forms are shown, and words that show that the form has come."""
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--window-size=1400,1000",
@@ -61,7 +82,7 @@ def main() -> None:
 
 
 def shots(address: str) -> list[Shot]:
-    """Find the pages: the newest artifact of each key, a flow run's artifacts, all artifacts, and one deployment's form."""
+    """Find the pages: the newest artifact of each key, a flow run's artifacts, all artifacts, and the forms of some deployments."""
     found = {name: newest(address, f"prj-0001-plate-synth-{key}") for name, key in KEYS.items()}
     pages = [Shot(name, f"/artifacts/artifact/{artifact['id']}", "Flow Run", HEIGHTS[name]) for name, artifact in found.items()]
     sweep = newest(address, "sweep")
@@ -70,7 +91,7 @@ def shots(address: str) -> list[Shot]:
         Shot("sweep-artifact", f"/artifacts/artifact/{sweep['id']}", "Flow Run", 700),
         Shot("run", f"/runs/flow-run/{found['masks']['flow_run_id']}?tab=Artifacts", "plate-synth-masks", 857),
         Shot("artifacts", "/artifacts", "plate-synth", 700),
-        Shot("segment-form", f"/deployments/deployment/{deployment(address, 'segment')}/run", "Channel", 857),
+        *(Shot(f"{name}-form", f"/deployments/deployment/{deployment(address, name)}/run", words, 857) for name, words in FORMS.items()),
     ]
 
 
