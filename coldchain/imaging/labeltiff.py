@@ -14,15 +14,18 @@ import uuid
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from coldchain.imaging.fieldzarr import open_level, translated
-from coldchain.imaging.labelzarr import label_axes, read_label_region
+from coldchain.imaging.fieldzarr import open_level, read_region, translated
+from coldchain.imaging.labelzarr import label_axes
 from coldchain.imaging.naming import file_stem, in_xml
 from coldchain.imaging.pyramid import Frame
+
+if TYPE_CHECKING:
+    import zarr
 
 TIFF = "tiff"
 """Folder of a masks artifact that holds them."""
@@ -48,21 +51,21 @@ def write_label_tiff(labels: Path, target: Path, frame: Frame, *, name: str, lar
     import tifffile
 
     dtype = np.uint16 if largest <= LARGEST else np.int32
-    levels = sorted(labels.glob("s[0-9]*"))
-    described = {**_described(frame, name), "UUID": f"urn:uuid:{_identity(levels[0])}"}
+    levels = [(path, open_level(path)) for path in sorted(labels.glob("s[0-9]*"))]
+    described = {**_described(frame, name), "UUID": f"urn:uuid:{_identity(levels[0][0])}"}
     part = target.with_name(target.name + ".part")
     with translated(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tifffile.TiffWriter(part, bigtiff=_is_big(levels[0], dtype), ome=True) as tiff:
-            for level, path in enumerate(levels):
+        with tifffile.TiffWriter(part, bigtiff=_is_big(levels[0][1].shape, dtype), ome=True) as tiff:
+            for level, (path, array) in enumerate(levels):
                 about = {"subifds": len(levels) - 1, "metadata": described} if level == 0 else {"subfiletype": 1, "metadata": None}
-                tiff.write(_tiles(labels, level, dtype), shape=open_level(path).shape, dtype=dtype, **PARAMETERS, **about)
+                tiff.write(_tiles(array, path, dtype), shape=array.shape, dtype=dtype, **PARAMETERS, **about)
         part.replace(target)
 
 
-def _is_big(path: Path, dtype: DTypeLike) -> bool:
+def _is_big(shape: tuple[int, ...], dtype: DTypeLike) -> bool:
     """Whether a file may pass the 4 GB that a plain TIFF can hold, its smaller levels counted in."""
-    return bool(2 * math.prod(open_level(path).shape) * np.dtype(dtype).itemsize > 2**32)
+    return bool(2 * math.prod(shape) * np.dtype(dtype).itemsize > 2**32)
 
 
 def _identity(level: Path) -> uuid.UUID:
@@ -87,13 +90,13 @@ def _described(frame: Frame, name: str) -> dict[str, Any]:
     return {"axes": "".join(label_axes(frame)).upper(), "Name": in_xml(name), **known, **units}
 
 
-def _tiles(labels: Path, level: int, dtype: DTypeLike) -> Iterator[NDArray[Any]]:
+def _tiles(array: zarr.Array[Any], path: Path, dtype: DTypeLike) -> Iterator[NDArray[Any]]:
     """Tiles of all planes, row by row; the last ones are filled up with zeros, which are no pixels of the image."""
-    *lead, height, width = open_level(labels / f"s{level}").shape
+    *lead, height, width = array.shape
     for where in product(*(range(size) for size in lead)):
         for top in range(0, height, STRIP):
             region = (slice(top, min(top + STRIP, height)), slice(0, width))
-            yield from _cut(read_label_region(labels, region, level, where).astype(dtype))
+            yield from _cut(read_region(array, path, (*where, *region)).astype(dtype))
 
 
 def _cut(strip: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -163,15 +163,6 @@ def _levels(path: Path) -> list[zarr.Array[Any]]:
     return [array.with_config({"write_empty_chunks": True}) for array in opened]  # as in `create_level`: opening an array forgets it
 
 
-def read_label_region(path: Path, region: Region, level: int = 0, lead: tuple[int, ...] = ()) -> NDArray[np.int32]:
-    """Read a part of one moment of a label image.
-
-    Raises LayoutError where there is none, IntegrityError where a file is gone or damaged.
-    """
-    folder = path / f"s{level}"
-    return read_region(open_level(folder), folder, (*lead, *region))
-
-
 def read_label_plane(path: Path, level: int = 0, lead: tuple[int, ...] = ()) -> NDArray[np.int32]:
     """Read a plane (y, x) of one moment of a label image: of a stack the middle one, in which measurements are made too."""
     array = open_level(path / f"s{level}")

@@ -89,4 +89,4 @@ def sequential(labels: NDArray[Any]) -> NDArray[np.int32]:
     """Number the labels, all from 0 up, 1..n without gaps, in their order."""
     there = np.bincount(labels.ravel()) > 0
     there[0] = False
-    return np.where(there, np.cumsum(there), 0).astype(np.int32)[labels]
+    return np.asarray(np.where(there, np.cumsum(there), 0)[labels], dtype=np.int32)

@@ -125,7 +125,7 @@ def _batched(network: Any, images: Sequence[NDArray[Any]], sides: tuple[int, ...
     StarDist asks its Keras network for one tile after the other. So it is asked twice: by a network that only notes the tiles, then by
     one that answers from batches of them.
     """
-    if len(images) > 1 or prod(_tiles(images[0], sides)["n_tiles"]) > 1:
+    if len(images) > 1 or any(prod(_tiles(image, sides)["n_tiles"]) > 1 for image in images):
         noted = _Noted(network.config)
         for image in images:
             _with(network, noted).predict_sparse(image, **_tiles(image, sides))
