@@ -23,7 +23,7 @@ def in_batches(network: Network, tiles: Sequence[Tile], most: int) -> Iterator[t
     waiting: dict[int, tuple[NDArray[Any], ...]] = {}
     for index, tile in enumerate(tiles):
         if index not in waiting:
-            alike = [later for later in range(index, len(tiles)) if later not in waiting and tiles[later].shape == tile.shape]
+            alike = [later for later in range(index, len(tiles)) if tiles[later].shape == tile.shape]
             batch = alike[: max(most // math.prod(tile.shape[:-1]), 1)]
             maps = network(np.stack([tiles[member] for member in batch]))
             waiting |= {member: tuple(each[place] for each in maps) for place, member in enumerate(batch)}
