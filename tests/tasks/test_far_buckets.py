@@ -4,51 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-import deployments
-from coldchain import approving, auditing, files, inspecting, legal_holds, making, removing, repairing, strays, sweeping, transfer
+from coldchain import approving, auditing, files, inspecting, legal_holds, removing, repairing, strays, sweeping, transfer
 from coldchain.copies import Artifact, CopyState
-from coldchain.dataset import Dataset, Project
 from coldchain.errors import RemovalRefused
-from coldchain.levels import Level
 from coldchain.manifest import MANIFEST
 from coldchain.workspace import Workspace, utc_now
 from deployments import doctor
 from deployments.doctor import Finding, examine
 from tasks.stores import s3_lock
 from tasks.stores.s3 import S3Store
-from tasks.workspace import open_workspace
 from tests.contracts.bench_s3 import S3Bench, bench_of
 from tests.contracts.s3_faults import instead
-
-DATASET = "PRJ-0001/RUN-1"
+from tests.tasks.far import DATASET, begin, site_with, two_files
 
 
 @pytest.fixture
 def ws(tmp_path: Path, ceph: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """The demo's site; its cold archive is a bucket, and its doctor has little time."""
     monkeypatch.setattr(doctor, "TRIAL", dt.timedelta(seconds=3))
-    sites = Path(deployments.__file__).with_name("sites")
-    shutil.copy(sites / "policy.yaml", tmp_path)
-    said = yaml.safe_load((sites / "site.yaml").read_text())
-    cold = next(place for place in said["locations"] if place["name"] == "cold")
-    cold.update(engine="s3", s3={"block": "cold"}, root=f"site-{uuid.uuid4().hex}", medium="object", protection="object_lock")
-    (tmp_path / "site.yaml").write_text(yaml.safe_dump(said))
-    found = open_workspace(tmp_path / "site.yaml")
+    bucket = {"engine": "s3", "s3": {"block": "cold"}, "root": f"site-{uuid.uuid4().hex}"}
+    found = site_with(tmp_path, {"cold": {**bucket, "medium": "object", "protection": "object_lock"}})
     assert isinstance(found.stores["cold"], S3Store)
     stores = {**found.stores, "cold": bench_of(ceph, found.site.location("cold"), lock=True).store}
     made = dataclasses.replace(found, stores=stores)
-    made.register()
-    made.catalogue.save_project(Project(id="PRJ-0001"))
-    made.catalogue.save_dataset(Dataset(project="PRJ-0001", name="RUN-1", pattern="opaque"))
+    begin(made)
     yield made
     made.catalogue.close()
 
@@ -62,11 +48,7 @@ def bench(ws: Workspace, ceph: Mapping[str, str]) -> S3Bench:
 @pytest.fixture
 def raw(ws: Workspace) -> Artifact:
     """Two files on the NAS and in the bucket."""
-    folder = ws.site.path("acquisition") / "RUN-1"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "a.pod5").write_bytes(b"signal" * 10_000)
-    (folder / "deep" / "b\n.pod5").write_bytes(b"noise" * 10_000)
-    made = making.take_in(ws, making.Step("ingest", DATASET, Level.RAW), folder, "nas", files.no_progress).artifact
+    made = two_files(ws)
     assert transfer.deliver(ws, made, "cold").state is CopyState.VERIFIED
     return made
 

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-import deployments
-from coldchain import auditing, files, making, repairing, transfer
-from coldchain.copies import Artifact, Copy, CopyState
-from coldchain.dataset import Dataset, Project
+from coldchain import auditing, repairing, transfer
+from coldchain.copies import Artifact, CopyState
 from coldchain.errors import IntegrityError
-from coldchain.levels import Level
 from coldchain.testing.faults import flip_bit
 from coldchain.workspace import Workspace, utc_now
 from tasks.stores.rclone_remote import Remote
-from tasks.workspace import open_workspace
 from tests.contracts.bench_rclone import configured
-
-DATASET = "PRJ-0001/RUN-1"
+from tests.tasks.far import DATASET, begin, copy_at, site_with, two_files
 
 
 @pytest.fixture(params=["a drive", "an object store"])
@@ -31,19 +24,10 @@ def ws(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monke
     """The demo's site; cold archive and backup are folders of one remote, which renames folders or does not."""
     if request.param == "an object store":
         monkeypatch.setattr(Remote, "renames", False)
-    sites = Path(deployments.__file__).with_name("sites")
-    shutil.copy(sites / "policy.yaml", tmp_path)
     configured(tmp_path, disk={"type": "local"})
-    said = yaml.safe_load((sites / "site.yaml").read_text())
-    for place in said["locations"]:
-        if place["name"] in {"cold", "backup"}:
-            reach = {"remote": "disk", "config": "rclone.conf"}
-            place.update(engine="rclone", rclone=reach, root=str(tmp_path / "drive" / place["name"]), protection="none")
-    (tmp_path / "site.yaml").write_text(yaml.safe_dump(said))
-    found = open_workspace(tmp_path / "site.yaml")
-    found.register()
-    found.catalogue.save_project(Project(id="PRJ-0001"))
-    found.catalogue.save_dataset(Dataset(project="PRJ-0001", name="RUN-1", pattern="opaque"))
+    reach = {"engine": "rclone", "rclone": {"remote": "disk", "config": "rclone.conf"}, "protection": "none"}
+    found = site_with(tmp_path, {name: {**reach, "root": str(tmp_path / "drive" / name)} for name in ("cold", "backup")})
+    begin(found)
     yield found
     for name in ("cold", "backup"):
         found.stores[name].close()  # type: ignore[attr-defined]  # an RcloneStore
@@ -52,20 +36,10 @@ def ws(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.fixture
 def raw(ws: Workspace) -> Artifact:
     """Two files on the NAS, and at both places on the drive."""
-    folder = ws.site.path("acquisition") / "RUN-1"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "a.pod5").write_bytes(b"signal" * 10_000)
-    (folder / "deep" / "b\n.pod5").write_bytes(b"noise" * 10_000)
-    made = making.take_in(ws, making.Step("ingest", DATASET, Level.RAW), folder, "nas", files.no_progress).artifact
+    made = two_files(ws)
     for to in ("cold", "backup"):
         assert transfer.deliver(ws, made, to).state is CopyState.VERIFIED
     return made
-
-
-def copy_at(ws: Workspace, artifact: Artifact, name: str) -> Copy:
-    """The copy of an artifact at a location."""
-    (found,) = ws.catalogue.copies(artifact=artifact.id, location=name)
-    return found
 
 
 def test_from_there_to_here_and_from_there_to_there(ws: Workspace, raw: Artifact, tmp_path: Path) -> None:

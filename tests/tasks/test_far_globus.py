@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-import deployments
-from coldchain import auditing, files, making, repairing, transfer
+from coldchain import auditing, repairing, transfer
 from coldchain.copies import Artifact, CopyState
-from coldchain.dataset import Dataset, Project
 from coldchain.errors import ConfigurationError, IntegrityError
-from coldchain.levels import Level
 from coldchain.testing.faults import flip_bit
 from coldchain.testing.globus import Cloud, Trouble
 from coldchain.workspace import Workspace, utc_now
 from tasks.stores.globus import GlobusStore
-from tasks.workspace import open_workspace
 from tests.contracts.bench_globus import HERE, THERE, opened, running
+from tests.tasks.far import DATASET, begin, copy_at, site_with, two_files
 
-DATASET = "PRJ-0001/RUN-1"
 FAR = ("cold", "backup")
 
 
@@ -40,20 +33,13 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 @pytest.fixture
 def ws(tmp_path: Path, cloud: Cloud) -> Iterator[Workspace]:
     """The demo's site; cold archive and backup are folders of the far collection."""
-    sites = Path(deployments.__file__).with_name("sites")
-    shutil.copy(sites / "policy.yaml", tmp_path / "site")
-    said = yaml.safe_load((sites / "site.yaml").read_text())
     reach = {"collection": THERE, "here": HERE, "here_folder": ".", "block": "globus"}
-    for place in (place for place in said["locations"] if place["name"] in FAR):
-        place.update(engine="globus", globus=reach, root=f"/{place['name']}", protection="none")
-    (tmp_path / "site" / "site.yaml").write_text(yaml.safe_dump(said))
-    found = open_workspace(tmp_path / "site" / "site.yaml")
+    places = {name: {"engine": "globus", "globus": reach, "root": f"/{name}", "protection": "none"} for name in FAR}
+    found = site_with(tmp_path / "site", places)
     assert isinstance(found.stores["cold"], GlobusStore)
     stores = {name: opened(cloud, found.site.location(name), tmp_path / "site", retries=0) for name in FAR}
     made = dataclasses.replace(found, stores={**found.stores, **stores})
-    made.register()
-    made.catalogue.save_project(Project(id="PRJ-0001"))
-    made.catalogue.save_dataset(Dataset(project="PRJ-0001", name="RUN-1", pattern="opaque"))
+    begin(made)
     yield made
     made.catalogue.close()
 
@@ -61,11 +47,7 @@ def ws(tmp_path: Path, cloud: Cloud) -> Iterator[Workspace]:
 @pytest.fixture
 def taken_in(ws: Workspace) -> Artifact:
     """Two files on the NAS."""
-    folder = ws.site.path("acquisition") / "RUN-1"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "a.pod5").write_bytes(b"signal" * 10_000)
-    (folder / "deep" / "b\n.pod5").write_bytes(b"noise" * 10_000)
-    return making.take_in(ws, making.Step("ingest", DATASET, Level.RAW), folder, "nas", files.no_progress).artifact
+    return two_files(ws)
 
 
 @pytest.fixture
@@ -74,12 +56,6 @@ def raw(ws: Workspace, taken_in: Artifact) -> Artifact:
     for to in FAR:
         assert transfer.deliver(ws, taken_in, to).state is CopyState.VERIFIED
     return taken_in
-
-
-def copy_at(ws: Workspace, artifact: Artifact, name: str) -> Any:
-    """The copy of an artifact at a location."""
-    (found,) = ws.catalogue.copies(artifact=artifact.id, location=name)
-    return found
 
 
 def test_a_copy_stands_there_as_anywhere(ws: Workspace, raw: Artifact, cloud: Cloud, tmp_path: Path) -> None:

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-import deployments
-from coldchain import auditing, files, making, repairing, transfer
+from coldchain import auditing, making, repairing, transfer
 from coldchain.copies import Artifact, CopyState
-from coldchain.dataset import Dataset, Project
+from coldchain.dataset import Project
 from coldchain.errors import EgressRefused, IntegrityError, NotInCatalogue
-from coldchain.levels import Level
 from coldchain.testing.faults import flip_bit
 from coldchain.workspace import Workspace, utc_now
-from tasks.workspace import open_workspace
-
-DATASET = "PRJ-0001/RUN-1"
+from tests.tasks.far import DATASET, begin, copy_at, site_with, two_files
 
 
 @pytest.fixture
 def ws(tmp_path: Path, sshd: Path) -> Iterator[Workspace]:
     """The demo's site; cold archive and backup are folders of the host `centre`."""
-    sites = Path(deployments.__file__).with_name("sites")
-    shutil.copy(sites / "policy.yaml", tmp_path)
-    said = yaml.safe_load((sites / "site.yaml").read_text())
-    for place in said["locations"]:
-        if place["name"] in {"cold", "backup"}:
-            reach = {"host": "centre", "config": str(sshd), "python": sys.executable}
-            place.update(engine="ssh", ssh=reach, root=str(tmp_path / "centre" / place["name"]))
-    (tmp_path / "site.yaml").write_text(yaml.safe_dump(said))
-    found = open_workspace(tmp_path / "site.yaml")
-    found.register()
-    found.catalogue.save_project(Project(id="PRJ-0001"))
-    found.catalogue.save_dataset(Dataset(project="PRJ-0001", name="RUN-1", pattern="opaque"))
+    reach = {"engine": "ssh", "ssh": {"host": "centre", "config": str(sshd), "python": sys.executable}}
+    found = site_with(tmp_path, {name: {**reach, "root": str(tmp_path / "centre" / name)} for name in ("cold", "backup")})
+    begin(found)
     yield found
     for name in ("cold", "backup"):
         found.stores[name].close()  # type: ignore[attr-defined]  # an SshStore
@@ -48,20 +32,10 @@ def ws(tmp_path: Path, sshd: Path) -> Iterator[Workspace]:
 @pytest.fixture
 def raw(ws: Workspace) -> Artifact:
     """Two files on the NAS, and at both places on the other machine."""
-    folder = ws.site.path("acquisition") / "RUN-1"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "a.pod5").write_bytes(b"signal" * 10_000)
-    (folder / "deep" / "b\n.pod5").write_bytes(b"noise" * 10_000)
-    made = making.take_in(ws, making.Step("ingest", DATASET, Level.RAW), folder, "nas", files.no_progress).artifact
+    made = two_files(ws)
     for to in ("cold", "backup"):
         assert transfer.deliver(ws, made, to).state is CopyState.VERIFIED
     return made
-
-
-def copy_at(ws: Workspace, artifact: Artifact, name: str) -> Any:
-    """The copy of an artifact at a location."""
-    (found,) = ws.catalogue.copies(artifact=artifact.id, location=name)
-    return found
 
 
 def test_a_copy_stands_there_as_anywhere(ws: Workspace, raw: Artifact, tmp_path: Path) -> None:
